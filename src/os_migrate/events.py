@@ -1,0 +1,130 @@
+"""What the engine tells while it works. It never prints: displays, log files and Ansible listen.
+
+An event is a frozen dataclass. Whoever wants to hear subscribes to `Events`; listeners are called one at a time, in the
+order of telling, from the thread that tells.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Anything worth telling. `workload` is the source server's id, or "" for what belongs to no workload."""
+
+    workload: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note(Event):
+    """A line for the log."""
+
+    text: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadStarted(Event):
+    """A workload's migration begins, goes on, or is undone: see `activity`."""
+
+    name: str
+    attempt: str
+    activity: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadEnded(Event):
+    """A workload reached a final state; `outcome` is migrated, skipped, rolled back, failed or interrupted."""
+
+    name: str
+    outcome: str
+    detail: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageStarted(Event):
+    """A stage of the sequence begins."""
+
+    stage: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageEnded(Event):
+    """A stage of the sequence ended well."""
+
+    stage: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepStarted(Event):
+    """A step is about to act (or to be found, on resume)."""
+
+    step: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepDone(Event):
+    """A step's effect is whole."""
+
+    step: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepUndone(Event):
+    """A step's effect is gone."""
+
+    step: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepFailed(Event):
+    """A step, or its undo, raised."""
+
+    step: str
+    error: str
+    undoing: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrying(Event):
+    """An error of the kind that passes: the step is tried again after `pause_s` seconds."""
+
+    step: str
+    error: str
+    pause_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Event):
+    """How far an activity on a disk is, in bytes. `disk` is the device that Nova reports on the source (/dev/vda)."""
+
+    disk: str
+    activity: str
+    done_bytes: int
+    total_bytes: int
+
+
+Listener = Callable[[Event], None]
+
+
+class Events:
+    """Pass each event to every listener."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = list(listeners)
+        self._lock = threading.Lock()
+
+    def subscribe(self, listener: Listener) -> None:
+        """Let `listener` hear all later events."""
+        with self._lock:
+            self._listeners.append(listener)
+
+    def tell(self, event: Event) -> None:
+        """Call every listener with `event`."""
+        with self._lock:
+            for listener in self._listeners:
+                listener(event)

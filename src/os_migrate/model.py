@@ -1,0 +1,302 @@
+"""The words of both clouds: ids, states, and what a cloud shows of a resource, as frozen values.
+
+What the operator's files say is in `workload`. Sizes carry their unit in the name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+AttemptId = NewType("AttemptId", str)
+FlavorId = NewType("FlavorId", str)
+FloatingIpId = NewType("FloatingIpId", str)
+ImageId = NewType("ImageId", str)
+NetworkId = NewType("NetworkId", str)
+PortId = NewType("PortId", str)
+SecurityGroupId = NewType("SecurityGroupId", str)
+ServerId = NewType("ServerId", str)
+SnapshotId = NewType("SnapshotId", str)
+SubnetId = NewType("SubnetId", str)
+VolumeId = NewType("VolumeId", str)
+
+GIB = 1024**3
+
+
+class Side(StrEnum):
+    """Which of the two clouds."""
+
+    SOURCE = "source"
+    DESTINATION = "destination"
+
+
+class ServerStatus(StrEnum):
+    """The server states that decide something here; anything else is OTHER.
+
+    Source: https://docs.openstack.org/api-guide/compute/server_concepts.html
+    """
+
+    ACTIVE = "ACTIVE"
+    SHUTOFF = "SHUTOFF"
+    BUILD = "BUILD"
+    ERROR = "ERROR"
+    OTHER = "OTHER"
+
+
+@dataclass(frozen=True)
+class Tag:
+    """Marks what an attempt makes, so that it is found from the cloud alone."""
+
+    attempt: AttemptId
+    step: str
+
+    # Metadata keys of volumes, snapshots, images and servers.
+    ATTEMPT_KEY = "os_migrate_attempt"
+    STEP_KEY = "os_migrate_step"
+    # Stays on what was migrated: the id of the server or volume it is the copy of.
+    ORIGIN_KEY = "os_migrate_source_id"
+
+    def metadata(self) -> dict[str, str]:
+        """Return the tag for resources that have metadata."""
+        return {self.ATTEMPT_KEY: self.attempt, self.STEP_KEY: self.step}
+
+    def text(self) -> str:
+        """Return the tag for resources that have only a description (ports, floating IPs)."""
+        return f"{self.ATTEMPT_KEY}={self.attempt} {self.STEP_KEY}={self.step}"
+
+
+@dataclass(frozen=True)
+class Named:
+    """Anything that is only looked up: a flavor, network, subnet, image, security group, key pair, zone."""
+
+    id: str
+    name: str
+    project_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Flavor(Named):
+    """A flavor's size."""
+
+    vcpus: int = 0
+    ram_mib: int = 0
+    disk_gib: int = 0
+    ephemeral_gib: int = 0
+    swap_mib: int = 0
+
+
+@dataclass(frozen=True)
+class Image(Named):
+    """An image; `min_disk_gib` and `virtual_size_bytes` say how large a volume from it must be."""
+
+    status: str = "active"
+    min_disk_gib: int = 0
+    virtual_size_bytes: int = 0
+    size_bytes: int = 0
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Network(Named):
+    """A network."""
+
+    is_external: bool = False
+
+
+@dataclass(frozen=True)
+class Subnet(Named):
+    """A subnet and the network it belongs to."""
+
+    network_id: NetworkId = NetworkId("")
+    cidr: str = ""
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A volume on a server. `device` is what Nova reports: a wish, not where the guest sees it."""
+
+    server_id: ServerId
+    device: str
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A Cinder volume."""
+
+    id: VolumeId
+    name: str
+    status: str
+    size_gib: int
+    description: str = ""
+    volume_type: str = ""
+    availability_zone: str = ""
+    bootable: bool = False
+    multiattach: bool = False
+    encrypted: bool = False
+    attachments: tuple[Attachment, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    image_metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A Cinder snapshot of a volume."""
+
+    id: SnapshotId
+    name: str
+    status: str
+    volume_id: VolumeId
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VolumeAttachment:
+    """A volume as Nova has it attached to a server, in Nova's order (the boot volume first)."""
+
+    volume_id: VolumeId
+    device: str
+    delete_on_termination: bool = False
+
+
+@dataclass(frozen=True)
+class FixedIp:
+    """An address of a port."""
+
+    subnet_id: SubnetId
+    ip_address: str
+
+
+@dataclass(frozen=True)
+class Port:
+    """A Neutron port."""
+
+    id: PortId
+    name: str
+    network_id: NetworkId
+    mac_address: str
+    fixed_ips: tuple[FixedIp, ...]
+    device_id: str = ""
+    device_owner: str = ""
+    description: str = ""
+    security_group_ids: tuple[SecurityGroupId, ...] = ()
+    vnic_type: str = "normal"
+    binding_profile: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FloatingIp:
+    """A floating IP."""
+
+    id: FloatingIpId
+    address: str
+    network_id: NetworkId
+    port_id: PortId | None = None
+    router_id: str | None = None
+    fixed_ip_address: str | None = None
+    description: str = ""
+    dns_domain: str | None = None
+    dns_name: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Nova server."""
+
+    id: ServerId
+    name: str
+    status: ServerStatus
+    raw_status: str = ""
+    fault: str = ""
+    description: str | None = None
+    image_id: ImageId | None = None
+    flavor_name: str = ""
+    key_name: str | None = None
+    availability_zone: str | None = None
+    config_drive: bool = False
+    disk_config: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    user_data: str | None = field(default=None, repr=False)
+    volumes: tuple[VolumeAttachment, ...] = ()
+    addresses: tuple[str, ...] = ()
+    project_id: str = ""
+    user_id: str = ""
+    created_at: str = ""
+    updated_at: str = ""
+    launched_at: str = ""
+    hypervisor_hostname: str | None = None
+    locked: bool = False
+
+
+@dataclass(frozen=True)
+class VolumeSpec:
+    """What to ask of Cinder; at most one of `snapshot_id` and `image_id`."""
+
+    name: str
+    size_gib: int
+    description: str = ""
+    volume_type: str | None = None
+    availability_zone: str | None = None
+    snapshot_id: SnapshotId | None = None
+    image_id: ImageId | None = None
+    bootable: bool = False
+    image_metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PortSpec:
+    """What to ask of Neutron."""
+
+    network_id: NetworkId
+    fixed_ips: tuple[FixedIp, ...]
+    mac_address: str | None = None
+    security_group_ids: tuple[SecurityGroupId, ...] = ()
+    vnic_type: str = "normal"
+    binding_profile: Mapping[str, object] = field(default_factory=dict)
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Nic:
+    """How Nova is to plug a server: into a port that exists, or into a network with a fixed address."""
+
+    port_id: PortId | None = None
+    network_id: NetworkId | None = None
+    fixed_ip: str | None = None
+
+
+@dataclass(frozen=True)
+class BlockDevice:
+    """One entry of Nova's block_device_mapping_v2: a volume, or an image for a local boot disk.
+
+    Source: https://docs.openstack.org/nova/latest/user/block-device-mapping.html
+    """
+
+    boot_index: int
+    volume_id: VolumeId | None = None
+    image_id: ImageId | None = None
+    delete_on_termination: bool = False
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class ServerSpec:
+    """What to ask of Nova. `user_data` is base64 and may hold secrets."""
+
+    name: str
+    flavor_id: FlavorId
+    nics: tuple[Nic, ...]
+    block_devices: tuple[BlockDevice, ...]
+    image_id: ImageId | None = None
+    key_name: str | None = None
+    security_group_names: tuple[str, ...] = ()
+    availability_zone: str | None = None
+    config_drive: bool | None = None
+    disk_config: str | None = None
+    description: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    user_data: str | None = field(default=None, repr=False)
+    scheduler_hints: Mapping[str, object] | None = None

@@ -1,0 +1,121 @@
+"""What the operator has set: the variables of the settings file, typed, with their defaults.
+
+One field a variable of OS Migrate's variable file (`os_migrate_data_dir` is `Settings.data_dir`, and so on; docs/settings.md
+lists them all). `config` reads the file; this module only says what there is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from os_migrate.model import Side
+
+NameFilter = tuple["str | Regex", ...]
+
+
+@dataclass(frozen=True)
+class Regex:
+    """A pattern that is searched for in a name, not anchored."""
+
+    pattern: str
+
+
+EVERYTHING: NameFilter = (Regex(".*"),)
+
+
+@dataclass(frozen=True)
+class CloudSettings:
+    """How to reach a cloud: `cloud` is a name in clouds.yaml; the rest are the Ansible variables, which win."""
+
+    cloud: str | None = None
+    auth: Mapping[str, object] | None = field(default=None, repr=False)
+    auth_type: str | None = None
+    region_name: str | None = None
+    validate_certs: bool | None = None
+    ca_cert: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+
+
+@dataclass(frozen=True)
+class HostSettings:
+    """One conversion host (`os_migrate_src_conversion_*`, `os_migrate_dst_conversion_*`)."""
+
+    host_name: str
+    image_name: str = "os_migrate_conv"
+    flavor_name: str | None = None
+    external_network_name: str | None = None
+    net_name: str = "os_migrate_conv"
+    subnet_name: str = "os_migrate_conv"
+    router_name: str = "os_migrate_conv"
+    secgroup_name: str = "os_migrate_conv"
+    keypair_name: str = "os_migrate_conv"
+    net_mtu: int | None = None
+    subnet_dns_nameservers: tuple[str, ...] = ()
+    availability_zone: str | None = None
+    manage_network: bool = True
+    manage_fip: bool = True
+    floating_ip_address: str | None = None
+    delete_fip: bool = True
+    boot_from_volume: bool = False
+    volume_size_gib: int = 20
+    pre_content_hook: str | None = None
+    post_content_hook: str | None = None
+    deploy: bool = True
+    delete: bool = True
+
+
+@dataclass(frozen=True)
+class ConversionSettings:
+    """What both conversion hosts share."""
+
+    subnet_cidr: str = "192.168.10.0/24"
+    subnet_alloc_start: str = "192.168.10.10"
+    subnet_alloc_end: str = "192.168.10.99"
+    router_ip: str = "192.168.10.1"
+    deploy_timeout_s: float = 180.0
+    keypair_generate: bool = True
+    keypair_private_path: Path = Path("conversion/ssh.key")
+    link_keypair_private_path: Path = Path("conversion/link-ssh.key")
+    known_hosts_path: Path = Path("conversion/known_hosts")
+    ssh_key_type: str = "ed25519"
+    ssh_user: str = "cloud-user"
+    content_install: bool = True
+    link: bool = True
+    reboot: bool = False
+
+
+@dataclass(frozen=True)
+class WorkloadSettings:
+    """How workloads are migrated; the resource decides where a value is None."""
+
+    boot_disk_copy: bool | None = None
+    data_copy: bool = True
+    stop_before_migration: bool = False
+    cleanup_on_failure: bool = True
+    boot_volume_prefix: str = "os-migrate-"
+    timeout_s: float = 1800.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a run. Relative paths were resolved against `data_dir` by `config`."""
+
+    data_dir: Path
+    clouds_path: Path | None = None
+    source: CloudSettings = CloudSettings(cloud="src")
+    destination: CloudSettings = CloudSettings(cloud="dst")
+    source_host: HostSettings = HostSettings(host_name="os_migrate_conv_src")
+    destination_host: HostSettings = HostSettings(host_name="os_migrate_conv_dst")
+    conversion: ConversionSettings = ConversionSettings()
+    workloads: WorkloadSettings = WorkloadSettings()
+    filters: Mapping[str, NameFilter] = field(default_factory=dict)
+    validate_files: bool = True
+
+    def host(self, side: Side) -> HostSettings:
+        """Return the settings of the conversion host on a side."""
+        return self.source_host if side is Side.SOURCE else self.destination_host
+
+    def filter(self, kind: str) -> NameFilter:
+        """Return the filter for a kind of resource ("workloads", "networks", ...)."""
+        return self.filters.get(kind, EVERYTHING)

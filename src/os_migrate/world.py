@@ -1,0 +1,255 @@
+"""The ports to the world: what the engine wants of a cloud, of a conversion host and of a clock.
+
+`cloud.OpenStackCloud` and `hosts.remote.RemoteHost` are the real ones; tests have fakes that are held to the same contract.
+Calls raise the errors of `errors.py` and nothing else. A deletion of what is not there succeeds.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from os_migrate.events import Events
+from os_migrate.model import (
+    Flavor,
+    FloatingIp,
+    FloatingIpId,
+    Image,
+    ImageId,
+    Named,
+    Network,
+    NetworkId,
+    Port,
+    PortId,
+    PortSpec,
+    Server,
+    ServerId,
+    ServerSpec,
+    ServerStatus,
+    Side,
+    Snapshot,
+    SnapshotId,
+    Subnet,
+    Volume,
+    VolumeId,
+    VolumeSpec,
+)
+from os_migrate.nbd import Job, JobState
+
+
+class Cloud(Protocol):
+    """One project in one cloud, as an ordinary tenant. Ids that don't exist raise NotFound."""
+
+    @property
+    def name(self) -> str:
+        """Return how the operator calls this cloud."""
+
+    def project_id(self) -> str:
+        """Return the current project's id; the first call authenticates."""
+
+    # What is there -------------------------------------------------------------------------------------------------
+    def servers(self) -> Sequence[Server]:
+        """Return the project's servers."""
+
+    def server(self, server_id: ServerId) -> Server:
+        """Return a server with its volumes in Nova's order."""
+
+    def server_security_groups(self, server_id: ServerId) -> Sequence[Named]:
+        """Return the security groups of a server, as Nova lists them."""
+
+    def volumes(self) -> Sequence[Volume]:
+        """Return the project's volumes."""
+
+    def volume(self, volume_id: VolumeId) -> Volume:
+        """Return a volume."""
+
+    def snapshots(self) -> Sequence[Snapshot]:
+        """Return the project's volume snapshots."""
+
+    def images(self) -> Sequence[Image]:
+        """Return the images that the project can use."""
+
+    def image(self, image_id: ImageId) -> Image:
+        """Return an image."""
+
+    def flavors(self) -> Sequence[Flavor]:
+        """Return the flavors that the project can use."""
+
+    def networks(self) -> Sequence[Network]:
+        """Return the networks that the project can see."""
+
+    def subnets(self) -> Sequence[Subnet]:
+        """Return the subnets that the project can see."""
+
+    def security_groups(self) -> Sequence[Named]:
+        """Return the project's security groups."""
+
+    def keypairs(self) -> Sequence[Named]:
+        """Return the user's key pairs (id and name are equal)."""
+
+    def volume_types(self) -> Sequence[Named]:
+        """Return the volume types that the project can use."""
+
+    def availability_zones(self) -> Sequence[Named]:
+        """Return Nova's available zones."""
+
+    def ports(self) -> Sequence[Port]:
+        """Return the project's ports."""
+
+    def floating_ips(self) -> Sequence[FloatingIp]:
+        """Return the project's floating IPs."""
+
+    # Servers -------------------------------------------------------------------------------------------------------
+    def create_server(self, spec: ServerSpec) -> ServerId:
+        """Ask for a server; don't wait."""
+
+    def await_server(self, server_id: ServerId, status: ServerStatus, timeout_s: float) -> Server:
+        """Return the server when it has `status`; raise CloudError if it goes to ERROR or time runs out."""
+
+    def stop_server(self, server_id: ServerId) -> None:
+        """Ask Nova to shut the guest down; a server that is off already is fine."""
+
+    def start_server(self, server_id: ServerId) -> None:
+        """Ask Nova to start a server; one that runs already is fine."""
+
+    def delete_server(self, server_id: ServerId) -> None:
+        """Delete a server and wait until it is gone."""
+
+    def set_server_metadata(self, server_id: ServerId, metadata: Mapping[str, str | None]) -> None:
+        """Set the given keys, remove those that are None."""
+
+    def create_server_image(self, server_id: ServerId, name: str, metadata: Mapping[str, str]) -> ImageId:
+        """Ask Nova for an image of a server's local boot disk; don't wait."""
+
+    # Volumes -------------------------------------------------------------------------------------------------------
+    def create_volume(self, spec: VolumeSpec) -> VolumeId:
+        """Ask for a volume; don't wait. `bootable` and `image_metadata` of the spec are set by `dress_volume`."""
+
+    def await_volume(self, volume_id: VolumeId, status: str, timeout_s: float) -> Volume:
+        """Return the volume when it has `status`; raise CloudError on error states or when time runs out."""
+
+    def dress_volume(self, volume_id: VolumeId, *, bootable: bool, image_metadata: Mapping[str, str]) -> None:
+        """Set the boot flag and the image properties of a volume; repeating it changes nothing."""
+
+    def set_volume_metadata(self, volume_id: VolumeId, metadata: Mapping[str, str | None]) -> None:
+        """Set the given keys, remove those that are None."""
+
+    def delete_volume(self, volume_id: VolumeId) -> None:
+        """Delete a volume and wait until it is gone."""
+
+    def attach_volume(
+        self, server_id: ServerId, volume_id: VolumeId, *, device: str | None, delete_on_termination: bool
+    ) -> None:
+        """Attach a volume and wait until it is in use; attached there already is fine."""
+
+    def detach_volume(self, server_id: ServerId, volume_id: VolumeId) -> None:
+        """Detach a volume and wait until it is available; not attached there is fine."""
+
+    def create_snapshot(self, volume_id: VolumeId, name: str, metadata: Mapping[str, str]) -> SnapshotId:
+        """Ask for a snapshot of a volume, in use or not; don't wait."""
+
+    def await_snapshot(self, snapshot_id: SnapshotId, timeout_s: float) -> Snapshot:
+        """Return the snapshot when it is available."""
+
+    def delete_snapshot(self, snapshot_id: SnapshotId) -> None:
+        """Delete a snapshot and wait until it is gone."""
+
+    # Images --------------------------------------------------------------------------------------------------------
+    def await_image(self, image_id: ImageId, timeout_s: float) -> Image:
+        """Return the image when it is active."""
+
+    def delete_image(self, image_id: ImageId) -> None:
+        """Delete an image."""
+
+    # Network -------------------------------------------------------------------------------------------------------
+    def create_port(self, spec: PortSpec, description: str) -> PortId:
+        """Create a port."""
+
+    def describe_port(self, port_id: PortId, description: str) -> None:
+        """Replace a port's description."""
+
+    def delete_port(self, port_id: PortId) -> None:
+        """Delete a port."""
+
+    def create_floating_ip(
+        self, network_id: NetworkId, port_id: PortId, fixed_ip: str | None, address: str | None, description: str
+    ) -> FloatingIpId:
+        """Create a floating IP on a port; a given `address` must be free."""
+
+    def associate_floating_ip(self, floating_ip_id: FloatingIpId, port_id: PortId | None, fixed_ip: str | None) -> None:
+        """Move an existing floating IP to a port, or free it (None)."""
+
+    def describe_floating_ip(self, floating_ip_id: FloatingIpId, description: str) -> None:
+        """Replace a floating IP's description."""
+
+    def delete_floating_ip(self, floating_ip_id: FloatingIpId) -> None:
+        """Delete a floating IP."""
+
+
+class Host(Protocol):
+    """A conversion host: it sees attached volumes and runs jobs under names of ours."""
+
+    @property
+    def name(self) -> str:
+        """Return the server's name."""
+
+    @property
+    def server_id(self) -> ServerId:
+        """Return the server that this host is."""
+
+    def await_device(self, volume_id: VolumeId, timeout_s: float) -> int:
+        """Wait until the guest sees the volume, by its serial; return its size in bytes."""
+
+    def start(self, job: Job) -> None:
+        """Start a job; one of that name that runs or has ended is left as it is."""
+
+    def state(self, unit: str) -> JobState:
+        """Return how far a job is; one that was never started, or was stopped, is ABSENT."""
+
+    def stop(self, unit: str) -> None:
+        """Stop a job and forget it; one that isn't there is fine."""
+
+
+class Clock(Protocol):
+    """Time, so that tests need none."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True)
+class World:
+    """All that steps act on. Hosts are None where a run copies nothing."""
+
+    source: Cloud
+    destination: Cloud
+    source_host: Host | None
+    destination_host: Host | None
+    events: Events
+    clock: Clock
+    timeout_s: float = 1800.0
+
+    def cloud(self, side: Side) -> Cloud:
+        """Return the cloud on a side."""
+        return self.source if side is Side.SOURCE else self.destination
+
+    def host(self, side: Side) -> Host:
+        """Return the conversion host on a side."""
+        host = self.source_host if side is Side.SOURCE else self.destination_host
+        assert host is not None, "the plan demands hosts wherever data is copied"
+        return host
