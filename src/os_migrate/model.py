@@ -4,7 +4,7 @@ What the operator's files say is in `workload`. Sizes carry their unit in the na
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NewType
 
@@ -244,6 +244,10 @@ class VolumeSpec:
     image_metadata: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
 
+    def with_metadata(self, more: Mapping[str, str]) -> "VolumeSpec":
+        """Return the spec with more metadata."""
+        return replace(self, metadata={**self.metadata, **more})
+
 
 @dataclass(frozen=True)
 class PortSpec:
@@ -300,3 +304,7 @@ class ServerSpec:
     tags: tuple[str, ...] = ()
     user_data: str | None = field(default=None, repr=False)
     scheduler_hints: Mapping[str, object] | None = None
+
+    def with_metadata(self, more: Mapping[str, str]) -> "ServerSpec":
+        """Return the spec with more metadata."""
+        return replace(self, metadata={**self.metadata, **more})

@@ -45,7 +45,7 @@ class JobState:
     done_bytes: int = 0
     total_bytes: int = 0
     error: str = ""
-    result: "ScanResult | CopyResult | None" = None
+    result: "JobResult | None" = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,9 @@ class CopyResult:
     copied_bytes: int
     wire_bytes: int
     seconds: float
+
+
+JobResult = ScanResult | CopyResult
 
 
 @dataclass(frozen=True)

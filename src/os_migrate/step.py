@@ -75,3 +75,15 @@ class Step(Generic[R]):
     def leftover(self, made: R) -> str:
         """Say what stands if the undo failed, and the command that removes it."""
         return f"{self.key}: {made}"
+
+
+@dataclass(frozen=True)
+class Reading(Step[R]):
+    """A step without an effect, journalled for its result: what was read once stays true for the whole attempt."""
+
+    def find(self, world: World, tag: Tag) -> R | None:  # noqa: ARG002
+        """Return None: read again."""
+        return None
+
+    def undo(self, world: World, tag: Tag, made: R) -> None:
+        """Do nothing."""

@@ -90,6 +90,9 @@ class Cloud(Protocol):
     def volume_types(self) -> Sequence[Named]:
         """Return the volume types that the project can use."""
 
+    def volume_zones(self) -> Sequence[Named]:
+        """Return Cinder's available zones (id and name are equal)."""
+
     def availability_zones(self) -> Sequence[Named]:
         """Return Nova's available zones."""
 
@@ -196,6 +199,10 @@ class Host(Protocol):
     @property
     def server_id(self) -> ServerId:
         """Return the server that this host is."""
+
+    @property
+    def address(self) -> str:
+        """Return the address at which the other conversion host reaches this one over SSH."""
 
     def await_device(self, volume_id: VolumeId, timeout_s: float) -> int:
         """Wait until the guest sees the volume, by its serial; return its size in bytes."""

@@ -1,0 +1,245 @@
+"""Many workloads: each in an attempt of its own; a failure stays with its workload."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
+
+from os_migrate import flow
+from os_migrate.errors import Interrupted, OSMigrateError, PlanError, RollbackIncomplete, UserError
+from os_migrate.events import Note, WorkloadEnded, WorkloadStarted
+from os_migrate.journal import Attempt, AttemptState, Journal
+from os_migrate.model import Server, ServerId
+from os_migrate.plan import Inventory, host_problems, resolve, source_problems, twin_of
+from os_migrate.report import WorkloadReport
+from os_migrate.run import Run
+from os_migrate.settings import Settings
+from os_migrate.workload import Workload
+from os_migrate.world import Cloud, World
+
+
+class Result(StrEnum):
+    """How a workload's migration ended."""
+
+    MIGRATED = "migrated"
+    SKIPPED = "skipped"
+    ROLLED_BACK = "rolled back"
+    FAILED = "failed"
+    ROLLBACK_INCOMPLETE = "rollback incomplete"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one workload. `error` is the first one; what the undo met is in `detail`."""
+
+    server_id: ServerId
+    name: str
+    result: Result
+    detail: str = ""
+    error: OSMigrateError | None = None
+    seconds: float = 0.0
+    report: WorkloadReport | None = None
+
+
+def take_inventory(cloud: Cloud) -> Inventory:
+    """List what a destination project holds and can use."""
+    return Inventory(
+        project_id=cloud.project_id(),
+        servers=cloud.servers(),
+        volumes=cloud.volumes(),
+        flavors=cloud.flavors(),
+        images=cloud.images(),
+        networks=cloud.networks(),
+        subnets=cloud.subnets(),
+        security_groups=cloud.security_groups(),
+        keypairs=cloud.keypairs(),
+        volume_types=cloud.volume_types(),
+        volume_zones=cloud.volume_zones(),
+        availability_zones=cloud.availability_zones(),
+        ports=cloud.ports(),
+        floating_ips=cloud.floating_ips(),
+    )
+
+
+def migrate(world: World, journal: Journal, workloads: Sequence[Workload], settings: Settings) -> list[Outcome]:
+    """Migrate workloads one after another. All are checked before the first is touched.
+
+    Raises:
+        Interrupted: the operator stopped the run; what is open can be resumed.
+    """
+    inventory = take_inventory(world.destination)
+    servers = {s.id: s for s in world.source.servers()}
+    outcomes = {w.id: _refuse_or_skip(world, journal, w, inventory, servers, settings) for w in workloads}
+    for workload in workloads:
+        if outcomes[workload.id] is None:
+            attempt = journal.begin(workload.id, workload.name)
+            run = Run(world, journal, attempt, settings)
+            outcomes[workload.id] = _carry_out(run, "migrate", partial(_forward, workload=workload, inventory=inventory))
+    return [o for o in outcomes.values() if o is not None]
+
+
+def resume(
+    world: World, journal: Journal, attempts: Sequence[Attempt], workloads: Sequence[Workload], settings: Settings
+) -> list[Outcome]:
+    """Finish attempts that a crash or an interruption left open: forward, or back if they were being undone.
+
+    Raises:
+        UserError: a workload isn't in the file any more.
+        Interrupted: the operator stopped the run again.
+    """
+    by_id = {w.id: w for w in workloads}
+    missing = [a.name for a in attempts if a.state is AttemptState.RUNNING and a.server_id not in by_id]
+    if missing:
+        raise UserError(f"not in workloads.yml: {', '.join(missing)}", remedy="put them back, or `os-migrate rollback`")
+    outcomes = []
+    inventory = take_inventory(world.destination) if any(a.state is AttemptState.RUNNING for a in attempts) else None
+    for attempt in attempts:
+        run = Run(world, journal, attempt, settings)
+        if attempt.state is AttemptState.RUNNING and inventory is not None:
+            forward = partial(_forward, workload=by_id[attempt.server_id], inventory=inventory)
+            outcomes.append(_carry_out(run, "resume", forward))
+        elif attempt.state is AttemptState.COMMITTED:
+            outcomes.append(_carry_out(run, "resume", _finish))
+        else:
+            outcomes.append(_carry_out(run, "roll back", _back))
+    return outcomes
+
+
+def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settings: Settings) -> list[Outcome]:
+    """Undo open attempts in both clouds.
+
+    Raises:
+        UserError: the twin of one already runs: it may hold new data, so it is not deleted.
+        Interrupted: the operator stopped the run.
+    """
+    committed = [a.name for a in attempts if a.state is AttemptState.COMMITTED]
+    if committed:
+        raise UserError(
+            f"already running in the destination: {', '.join(committed)}",
+            remedy="`os-migrate resume` finishes the clean-up of the source",
+        )
+    runs = [Run(world, journal, attempt, settings) for attempt in attempts]
+    return [_carry_out(run, "roll back", _back) for run in runs]
+
+
+def _refuse_or_skip(
+    world: World,
+    journal: Journal,
+    workload: Workload,
+    inventory: Inventory,
+    servers: dict[ServerId, Server],
+    settings: Settings,
+) -> Outcome | None:
+    """Return why a workload is not migrated in this run, or None."""
+    if twin := twin_of(workload, inventory.servers):
+        return _tell_end(world, Outcome(workload.id, workload.name, Result.SKIPPED, f"already migrated: server {twin.id}"))
+    hosts = [h for h in (world.source_host, world.destination_host) if h is not None]
+    if workload.id in {h.server_id for h in hosts}:
+        return _tell_end(world, Outcome(workload.id, workload.name, Result.SKIPPED, "it is a conversion host"))
+    error: OSMigrateError | None = None
+    if open_attempts := [a for a in journal.attempts(workload.id) if not a.state.final]:
+        attempt = open_attempts[-1]
+        error = UserError(
+            f"{workload.name}: attempt {attempt.id} is unfinished ({attempt.state}, {attempt.stage or 'not begun'})",
+            remedy=f"`os-migrate resume {attempt.id}` or `os-migrate rollback {attempt.id}`",
+        )
+    elif (server := servers.get(workload.id)) is None:
+        error = UserError(f"{workload.name}: there is no server {workload.id} in the source", remedy="export again")
+    else:
+        problems = source_problems(
+            workload, server, world.source.volumes(), stop=settings.workloads.stop_before_migration
+        )
+        if workload.copies:
+            problems += host_problems(source=world.source_host is not None, destination=world.destination_host is not None)
+        try:
+            resolve(workload, inventory)
+        except PlanError as unresolved:
+            problems += unresolved.problems
+        error = PlanError(problems) if problems else None
+    if error is None:
+        return None
+    return _tell_end(world, Outcome(workload.id, workload.name, Result.FAILED, str(error), error))
+
+
+def _carry_out(run: Run, activity: str, act: Callable[[Run], Outcome]) -> Outcome:
+    """Run `act`, and turn whatever it raises into an outcome, undoing what isn't committed."""
+    world, attempt = run.world, run.attempt
+    world.events.tell(
+        WorkloadStarted(workload=attempt.server_id, name=attempt.name, attempt=attempt.id, activity=activity)
+    )
+    began = time.monotonic()
+    try:
+        outcome = act(run)
+    except KeyboardInterrupt:
+        error = Interrupted(f"stopped while {attempt.name} was in progress", remedy=f"`os-migrate resume {attempt.id}`")
+        raise error from None
+    except OSMigrateError as error:
+        outcome = _fail(run, error)
+    except Exception as error:  # noqa: BLE001 (the runner: a fault of ours must not leave a server off either)
+        outcome = _fail(run, OSMigrateError(f"{type(error).__name__}: {error}", remedy="this is a fault of OS Migrate"))
+    seconds = time.monotonic() - began
+    return _tell_end(world, outcome, seconds)
+
+
+def _forward(run: Run, workload: Workload, inventory: Inventory) -> Outcome:
+    twin, copied = flow.migrate(run, workload, inventory)
+    report = WorkloadReport(
+        attempt=run.attempt.id,
+        name=workload.name,
+        source_server_id=workload.id,
+        destination_server_id=twin,
+        disks=tuple(c.report for c in copied),
+        stage_seconds=tuple(run.journal.stage_seconds(run.attempt.id).items()),
+    )
+    return Outcome(workload.id, workload.name, Result.MIGRATED, f"server {twin}", report=report)
+
+
+def _finish(run: Run) -> Outcome:
+    flow.clean_up_source(run)
+    return Outcome(run.attempt.server_id, run.attempt.name, Result.MIGRATED, "source cleaned up")
+
+
+def _back(run: Run) -> Outcome:
+    flow.roll_back(run)
+    return Outcome(run.attempt.server_id, run.attempt.name, Result.ROLLED_BACK, "as it was before")
+
+
+def _fail(run: Run, error: OSMigrateError) -> Outcome:
+    """Undo a failed attempt, unless its twin runs already or the operator wants to look at it."""
+    attempt = run.journal.attempt(run.attempt.id)
+    failed = Outcome(attempt.server_id, attempt.name, Result.FAILED, str(error), error)
+    if attempt.state in {AttemptState.COMMITTED, AttemptState.MIGRATED}:
+        detail = f"migrated, but the clean-up failed: {error}; `os-migrate resume {attempt.id}` goes on"
+        return Outcome(attempt.server_id, attempt.name, Result.FAILED, detail, error)
+    if isinstance(error, RollbackIncomplete):
+        return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, _standing(error), error)
+    run.journal.set_state(attempt.id, attempt.state, str(error))
+    if not run.settings.workloads.cleanup_on_failure:
+        run.world.events.tell(Note(workload=attempt.server_id, text=f"left as it is: `os-migrate rollback {attempt.id}`"))
+        return failed
+    try:
+        flow.roll_back(run, str(error))
+    except RollbackIncomplete as incomplete:
+        detail = f"{error}; and {_standing(incomplete)}"
+        return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, detail, incomplete)
+    except OSMigrateError as second:
+        detail = f"{error}; and the rollback failed: {second}; `os-migrate rollback {attempt.id}` goes on"
+        return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, detail, error)
+    return Outcome(attempt.server_id, attempt.name, Result.ROLLED_BACK, str(error), error)
+
+
+def _standing(error: RollbackIncomplete) -> str:
+    return f"{error}; still standing: " + "; ".join(error.standing)
+
+
+def _tell_end(world: World, outcome: Outcome, seconds: float = 0.0) -> Outcome:
+    event = WorkloadEnded(
+        workload=outcome.server_id,
+        name=outcome.name,
+        outcome=outcome.result,
+        detail=outcome.detail,
+        seconds=seconds,
+    )
+    world.events.tell(event)
+    return replace(outcome, seconds=seconds)

@@ -1,0 +1,420 @@
+"""The migration of one workload, from top to bottom.
+
+    prelim                  skip what is migrated already; open an attempt
+    check_destination       every reference resolves
+    stop_source             if asked
+    check_source            SHUTOFF
+    export_volumes          boot disk: snapshot, volume from it; data volumes: detach;
+                            attach all to the source host; scan; export over NBD, read-only, local only
+    transfer_volumes        create and attach the destination volumes; SSH forwarding; copy; verify; detach
+    create_instance         ports, twin, floating IPs             ── committed: from here it only goes forward
+    clean_up_source         close exports, detach, delete snapshot and volume, re-attach the data volumes
+
+    roll_back               on any failure before the commit: undo all of it, in both clouds, last first
+
+Each stage can be called in a process of its own on the same journal (the Ansible modules do): a step that is done returns what it
+returned then, so a stage calls the one before it for what it needs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from os_migrate.errors import DigestMismatch, PlanError
+from os_migrate.journal import AttemptState
+from os_migrate.model import (
+    GIB,
+    BlockDevice,
+    FloatingIpId,
+    ImageId,
+    Nic,
+    PortId,
+    ServerId,
+    ServerSpec,
+    Side,
+    Tag,
+    VolumeId,
+    VolumeSpec,
+)
+from os_migrate.nbd import CopyJob, CopyResult, ExportJob, ScanJob, ScanResult, TunnelJob
+from os_migrate.plan import Inventory, Target, boot_properties, source_problems
+from os_migrate.report import DiskReport
+from os_migrate.run import Run
+from os_migrate.step import Lasts
+from os_migrate.steps.network import AssociateFloatingIp, CreateFloatingIp, CreatePort
+from os_migrate.steps.servers import CreateServer, Disk, ResolveTarget, SnapshotServer, StopServer, Survey, SurveySource
+from os_migrate.steps.transfer import AwaitJob, StartJob
+from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume, SnapshotVolume
+from os_migrate.workload import PortCreationMode, Workload
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A disk of the source, readable by the destination host. `volume_id` is what is attached to the source host."""
+
+    disk: Disk
+    volume_id: VolumeId
+    size_gib: int
+    image_metadata: tuple[tuple[str, str], ...]
+    scan: ScanResult
+
+
+@dataclass(frozen=True)
+class Copied:
+    """A disk in the destination, proven equal to its source."""
+
+    disk: Disk
+    volume_id: VolumeId
+    report: DiskReport
+
+
+def migrate(run: Run, workload: Workload, inventory: Inventory) -> tuple[ServerId, tuple[Copied, ...]]:
+    """Migrate a workload; return its twin and the proof of its disks. Raises before the commit leave all to `roll_back`."""
+    target = check_destination(run, workload, inventory)
+    stop_source(run, workload)
+    check_source(run, workload)
+    exported = export_volumes(run, workload)
+    copied = transfer_volumes(run, workload, exported)
+    twin = create_instance(run, workload, target, copied)
+    clean_up_source(run)
+    return twin, copied
+
+
+def check_destination(run: Run, workload: Workload, inventory: Inventory) -> Target:
+    """Resolve every reference of the workload in the destination."""
+    with run.stage("check destination"):
+        return run.perform(ResolveTarget("destination", workload, inventory))
+
+
+def stop_source(run: Run, workload: Workload) -> None:
+    """Survey the source server, then stop it if it runs and that was asked for."""
+    with run.stage("stop source"):
+        survey = _survey(run, workload)
+        if survey.was_running and run.settings.workloads.stop_before_migration:
+            run.perform(StopServer("source", workload.id))
+
+
+def check_source(run: Run, workload: Workload) -> None:
+    """Verify that the source server is off, and may leave as it is.
+
+    Raises:
+        PlanError: with every reason why not.
+    """
+    with run.stage("check source"):
+        source = run.world.source
+        server = source.server(workload.id)
+        begun = any(isinstance(record.step, DetachVolume) for record in run.steps())
+        problems = source_problems(workload, server, source.volumes(), stop=False, begun=begun)
+        if problems:
+            raise PlanError(problems)
+
+
+def export_volumes(run: Run, workload: Workload) -> tuple[Exported, ...]:
+    """Bring all disks that are copied to the source host, scan and export them there."""
+    with run.stage("export volumes"):
+        disks = [d for d in _survey(run, workload).disks if _is_copied(d, workload)]
+        if not disks:
+            return ()
+        at_host = {d.device: _bring_boot_disk(run, workload, d) for d in disks if d.is_boot}
+        for disk in reversed(disks):  # see DetachVolume
+            if disk.volume_id is not None and not disk.is_boot:
+                detach = DetachVolume(
+                    disk.device, workload.id, disk.volume_id, disk.device, disk.delete_on_termination
+                )
+                at_host[disk.device] = run.perform(detach)
+        for disk in disks:
+            attach = AttachVolume(f"source {disk.device}", Side.SOURCE, _host_id(run, Side.SOURCE), at_host[disk.device])
+            run.perform(attach)
+        scans = _scan(run, Side.SOURCE, [(d.device, at_host[d.device]) for d in disks])
+        for disk in disks:
+            job = ExportJob(run.attempt.id, at_host[disk.device])
+            run.perform(StartJob(f"export {disk.device}", Side.SOURCE, job))
+        return tuple(_exported(run, d, at_host[d.device], scans[d.device]) for d in disks)
+
+
+def transfer_volumes(run: Run, workload: Workload, exported: Sequence[Exported]) -> tuple[Copied, ...]:
+    """Copy every exported disk onto a destination volume of its own, and prove the copy.
+
+    Raises:
+        DigestMismatch: a copy differs from its source.
+    """
+    with run.stage("transfer volumes"):
+        if not exported:
+            return ()
+        created = {
+            e.disk.device: run.perform(
+                CreateVolume(f"destination {e.disk.device}", Side.DESTINATION, _volume_spec(run, workload, e))
+            )
+            for e in exported
+        }
+        for e in exported:
+            host_id = _host_id(run, Side.DESTINATION)
+            step = AttachVolume(f"destination {e.disk.device}", Side.DESTINATION, host_id, created[e.disk.device])
+            run.perform(step)
+        source_host = run.world.host(Side.SOURCE)
+        tunnel = TunnelJob(
+            run.attempt.id,
+            tuple(e.volume_id for e in exported),
+            user=run.settings.conversion.ssh_user,
+            address=source_host.address,
+            host_key_alias=source_host.server_id,
+        )
+        run.perform(StartJob("tunnel", Side.DESTINATION, tunnel))
+        copies = _copy(run, exported, created)
+        scans = _scan(run, Side.DESTINATION, [(e.disk.device, created[e.disk.device]) for e in exported])
+        copied = tuple(_proven(e, created[e.disk.device], copies[e.disk.device], scans[e.disk.device]) for e in exported)
+        run.undo(Lasts.TRANSFER)
+        return copied
+
+
+def create_instance(run: Run, workload: Workload, target: Target, copied: Sequence[Copied]) -> ServerId:
+    """Create the twin with its ports, disks and floating IPs; when it runs, the migration is committed."""
+    with run.stage("create instance"):
+        nics = tuple(_nic(run, workload, target, number) for number in range(len(target.ports)))
+        twin = run.perform(CreateServer("twin", _server_spec(workload, target, nics, copied)))
+        for number, ip in enumerate(target.floating_ips):
+            if ip.existing is not None:
+                run.perform(AssociateFloatingIp(f"{number}", twin, ip.existing.id, ip.fixed_ip))
+            elif ip.network_id is not None:
+                run.perform(CreateFloatingIp(f"{number}", twin, ip.network_id, ip.fixed_ip))
+        run.enter(AttemptState.COMMITTED)
+        return twin
+
+
+def clean_up_source(run: Run) -> None:
+    """Undo in the source what only the migration needed, and take our tags off what was migrated.
+
+    The volumes go back to the source server, which stays off.
+    """
+    with run.stage("clean up source"):
+        run.undo(Lasts.TRANSFER, Lasts.MIGRATION)
+        _untag(run)
+        run.enter(AttemptState.MIGRATED)
+
+
+def roll_back(run: Run, cause: str | None = None) -> None:
+    """Undo the whole attempt in both clouds; the source server ends in the state it was found in.
+
+    Raises:
+        RollbackIncomplete: something of ours still stands; the attempt stays open.
+    """
+    with run.stage("roll back"):
+        run.enter(AttemptState.ROLLING_BACK, cause)
+        run.undo(*Lasts)
+        _sweep(run)
+        run.enter(AttemptState.ROLLED_BACK)
+
+
+# The source ------------------------------------------------------------------------------------------------------------
+
+
+def _survey(run: Run, workload: Workload) -> Survey:
+    return run.perform(SurveySource("source", workload.id))
+
+
+def _is_copied(disk: Disk, workload: Workload) -> bool:
+    return workload.migration.data_copy and (workload.migration.boot_disk_copy or not disk.is_boot)
+
+
+def _host_id(run: Run, side: Side) -> ServerId:
+    return run.world.host(side).server_id
+
+
+def _bring_boot_disk(run: Run, workload: Workload, disk: Disk) -> VolumeId:
+    """Make a temporary volume with the boot disk's bytes: the disk itself stays where it is."""
+    name = f"{run.settings.workloads.boot_volume_prefix}{workload.name}"[:255]
+    if disk.volume_id is not None:
+        snapshot = run.perform(SnapshotVolume("boot disk", disk.volume_id, name))
+        size_gib = run.world.source.volume(disk.volume_id).size_gib
+        spec = VolumeSpec(name, size_gib, snapshot_id=snapshot, volume_type=disk.volume_type or None)
+    else:
+        image = run.perform(SnapshotServer("boot disk", workload.id, name))
+        spec = VolumeSpec(name, _boot_disk_gib(run, workload, image), image_id=image)
+    return run.perform(CreateVolume("source boot disk", Side.SOURCE, spec))
+
+
+def _boot_disk_gib(run: Run, workload: Workload, image_id: ImageId) -> int:
+    """Return the size in GiB of a volume that holds a local boot disk: never rounded down."""
+    source = run.world.source
+    image = source.image(image_id)
+    flavor_name = source.server(workload.id).flavor_name
+    flavor_gib = next((f.disk_gib for f in source.flavors() if f.name == flavor_name), 0)
+    image_gib = -(-max(image.virtual_size_bytes, image.size_bytes) // GIB)
+    return max(flavor_gib, image.min_disk_gib, image_gib, 1)
+
+
+def _scan(run: Run, side: Side, volumes: Sequence[tuple[str, VolumeId]]) -> dict[str, ScanResult]:
+    activity = "scan" if side is Side.SOURCE else "verify"
+    units = [
+        (device, run.perform(StartJob(f"{activity} {device}", side, ScanJob(run.attempt.id, volume_id))))
+        for device, volume_id in volumes
+    ]
+    scans: dict[str, ScanResult] = {}
+    for device, unit in units:
+        result = run.perform(AwaitJob(f"{activity} {device}", side, unit, device, activity, run.attempt.server_id))
+        assert isinstance(result, ScanResult), "a scan returns that"
+        scans[device] = result
+    return scans
+
+
+def _exported(run: Run, disk: Disk, volume_id: VolumeId, scan: ScanResult) -> Exported:
+    volume = run.world.source.volume(volume_id)
+    return Exported(disk, volume_id, volume.size_gib, tuple(sorted(volume.image_metadata.items())), scan)
+
+
+# The destination -------------------------------------------------------------------------------------------------------
+
+
+def _volume_spec(run: Run, workload: Workload, exported: Exported) -> VolumeSpec:
+    """Describe a destination volume: the file's word where there is one, the source's size and boot flag always."""
+    disk = exported.disk
+    origin = disk.volume_id or workload.id
+    said = next((v.params for v in workload.params.volumes if v.info.id == disk.volume_id), None)
+    override = workload.migration.boot_volume_params if disk.is_boot else None
+    default_name = f"{run.settings.workloads.boot_volume_prefix}{workload.name}"[:255]
+    image_metadata = dict(exported.image_metadata)
+    if said and said.volume_image_metadata is not None:
+        image_metadata = dict(said.volume_image_metadata)
+    return VolumeSpec(
+        name=(override and override.name) or (said.name or "" if said else default_name),
+        size_gib=exported.size_gib,
+        description=(override and override.description) or (said and said.description) or "",
+        volume_type=(override and override.volume_type) or (said and said.volume_type) or None,
+        availability_zone=(override and override.availability_zone) or (said and said.availability_zone) or None,
+        bootable=disk.bootable,
+        image_metadata=boot_properties(image_metadata) if disk.bootable else {},
+        metadata={Tag.ORIGIN_KEY: origin},
+    )
+
+
+def _copy(run: Run, exported: Sequence[Exported], created: dict[str, VolumeId]) -> dict[str, CopyResult]:
+    units = []
+    for e in exported:
+        job = CopyJob(run.attempt.id, e.volume_id, created[e.disk.device])
+        units.append((e.disk.device, run.perform(StartJob(f"copy {e.disk.device}", Side.DESTINATION, job))))
+    copies: dict[str, CopyResult] = {}
+    for device, unit in units:
+        result = run.perform(AwaitJob(f"copy {device}", Side.DESTINATION, unit, device, "copy", run.attempt.server_id))
+        assert isinstance(result, CopyResult), "a copy returns that"
+        copies[device] = result
+    return copies
+
+
+def _proven(exported: Exported, volume_id: VolumeId, copy: CopyResult, scan: ScanResult) -> Copied:
+    if scan.digest != exported.scan.digest:
+        raise DigestMismatch(
+            f"{exported.disk.device}: the copy {volume_id} is not equal to its source {exported.volume_id}:"
+            f" {scan.digest} is not {exported.scan.digest}",
+            remedy="nothing of it is kept; check the destination's storage, then migrate again",
+        )
+    report = DiskReport(
+        device=exported.disk.device,
+        source_volume_id=exported.disk.volume_id,
+        destination_volume_id=volume_id,
+        size_bytes=exported.scan.size_bytes,
+        data_bytes=exported.scan.data_bytes,
+        extents=exported.scan.extents,
+        source_digest=exported.scan.digest,
+        destination_digest=scan.digest,
+        copy_seconds=copy.seconds,
+        wire_bytes=copy.wire_bytes,
+    )
+    return Copied(exported.disk, volume_id, report)
+
+
+def _nic(run: Run, workload: Workload, target: Target, number: int) -> Nic:
+    spec = target.ports[number]
+    if workload.migration.port_creation_mode is PortCreationMode.NEUTRON:
+        return Nic(port_id=run.perform(CreatePort(f"{number}", spec)))
+    address = spec.fixed_ips[0].ip_address if spec.fixed_ips else None
+    return Nic(network_id=spec.network_id, fixed_ip=address)
+
+
+def _server_spec(workload: Workload, target: Target, nics: tuple[Nic, ...], copied: Sequence[Copied]) -> ServerSpec:
+    params = workload.params
+    return ServerSpec(
+        name=params.name,
+        flavor_id=target.flavor_id,
+        nics=nics,
+        block_devices=_block_devices(workload, target, copied),
+        image_id=target.image_id,
+        key_name=params.key_name,
+        security_group_names=target.security_group_names,
+        availability_zone=params.availability_zone,
+        config_drive=bool(params.config_drive) or None,
+        disk_config=params.disk_config,
+        description=params.description,
+        metadata={**params.metadata, Tag.ORIGIN_KEY: workload.id},
+        tags=params.tags,
+        user_data=params.user_data,
+        scheduler_hints=params.scheduler_hints,
+    )
+
+
+def _block_devices(workload: Workload, target: Target, copied: Sequence[Copied]) -> tuple[BlockDevice, ...]:
+    """Return the twin's disks in their order. Volumes that the operator brings are never deleted with the twin."""
+    devices: list[BlockDevice] = []
+    if target.image_id is not None:
+        devices.append(BlockDevice(boot_index=0, image_id=target.image_id, delete_on_termination=True))
+    for c in copied:
+        devices.append(
+            BlockDevice(
+                boot_index=0 if c.disk.is_boot else -1,
+                volume_id=c.volume_id,
+                delete_on_termination=c.disk.delete_on_termination,
+            )
+        )
+    if not workload.migration.data_copy:
+        if workload.migration.boot_volume.uuid and target.image_id is None:
+            devices.append(BlockDevice(boot_index=0, volume_id=workload.migration.boot_volume.uuid))
+        brought = [choice.uuid for choice in workload.migration.additional_volumes if choice.uuid]
+        devices += [BlockDevice(boot_index=-1, volume_id=uuid) for uuid in brought]
+    return tuple(devices)
+
+
+# The end ---------------------------------------------------------------------------------------------------------------
+
+
+def _untag(run: Run) -> None:
+    """Take the attempt's tag off all that was migrated; repeating it changes nothing."""
+    cloud = run.world.destination
+    gone: dict[str, str | None] = {Tag.ATTEMPT_KEY: None, Tag.STEP_KEY: None}
+    for record in run.steps():
+        match record.step, record.result:
+            case CreateVolume(side=Side.DESTINATION), str(volume_id):
+                cloud.set_volume_metadata(VolumeId(volume_id), gone)
+            case CreateServer(), str(server_id):
+                cloud.set_server_metadata(ServerId(server_id), gone)
+            case CreatePort(), str(port_id):
+                cloud.describe_port(PortId(port_id), "")
+            case CreateFloatingIp(), str(floating_ip_id):
+                cloud.describe_floating_ip(FloatingIpId(floating_ip_id), "")
+            case _:
+                pass
+
+
+def _sweep(run: Run) -> None:
+    """Delete what carries the attempt's tag though the journal doesn't know it: a call that was accepted twice.
+
+    Raises:
+        CloudError: something tagged could not be deleted.
+    """
+    attempt = run.attempt.id
+    for cloud in (run.world.source, run.world.destination):
+        for server in cloud.servers():
+            if server.metadata.get(Tag.ATTEMPT_KEY) == attempt:
+                cloud.delete_server(server.id)
+        for port in cloud.ports():
+            if f"{Tag.ATTEMPT_KEY}={attempt} " in port.description:
+                cloud.delete_port(port.id)
+        for ip in cloud.floating_ips():
+            if f"{Tag.ATTEMPT_KEY}={attempt} " in ip.description:
+                cloud.delete_floating_ip(ip.id)
+        for volume in cloud.volumes():
+            if volume.metadata.get(Tag.ATTEMPT_KEY) == attempt:
+                cloud.delete_volume(volume.id)
+        for snapshot in cloud.snapshots():
+            if snapshot.metadata.get(Tag.ATTEMPT_KEY) == attempt:
+                cloud.delete_snapshot(snapshot.id)
+        for image in cloud.images():
+            if image.properties.get(Tag.ATTEMPT_KEY) == attempt:
+                cloud.delete_image(ImageId(image.id))

@@ -1,0 +1,234 @@
+"""The journal: what every attempt was about to do and has done, in SQLite, durable before the deed.
+
+    attempt   one try to migrate one workload. A failed attempt is undone, never continued; a retry is a new one.
+        running ──> committed ──> migrated        committed: the twin runs, what remains is cleaning up
+           └──> rolling back ──> rolled back
+    step      started ──> made (its handle is known) ──> done (whole) ──> undone
+
+WAL and synchronous=FULL: a record survives the power loss of this machine, and others can read while a migration runs.
+https://www.sqlite.org/wal.html
+"""
+
+import json
+import secrets
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from cattrs.preconf.json import make_converter
+from cattrs.strategies import configure_tagged_union
+
+from os_migrate.errors import UserError
+from os_migrate.model import AttemptId, ServerId
+from os_migrate.nbd import Job, JobResult
+from os_migrate.step import STEPS, Step
+
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+CREATE TABLE attempts (
+    id TEXT PRIMARY KEY, server_id TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+    stage TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '', started REAL NOT NULL, ended REAL
+) STRICT;
+CREATE TABLE steps (
+    attempt TEXT NOT NULL REFERENCES attempts (id), number INTEGER NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL,
+    fields TEXT NOT NULL, state TEXT NOT NULL, result TEXT, error TEXT NOT NULL DEFAULT '', started REAL NOT NULL, ended REAL,
+    PRIMARY KEY (attempt, key)
+) STRICT;
+CREATE TABLE stages (
+    attempt TEXT NOT NULL REFERENCES attempts (id), name TEXT NOT NULL, seconds REAL NOT NULL
+) STRICT;
+"""
+
+_codec = make_converter()
+_codec.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
+configure_tagged_union(Job, _codec)
+configure_tagged_union(JobResult, _codec)
+
+
+class AttemptState(StrEnum):
+    """Where an attempt is."""
+
+    RUNNING = "running"
+    COMMITTED = "committed"
+    MIGRATED = "migrated"
+    ROLLING_BACK = "rolling back"
+    ROLLED_BACK = "rolled back"
+
+    @property
+    def final(self) -> bool:
+        """Say whether nothing is left to do."""
+        return self in {AttemptState.MIGRATED, AttemptState.ROLLED_BACK}
+
+
+class StepState(StrEnum):
+    """Where a step is."""
+
+    STARTED = "started"
+    MADE = "made"
+    DONE = "done"
+    UNDONE = "undone"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try to migrate one workload. Times are seconds since the epoch."""
+
+    id: AttemptId
+    server_id: ServerId
+    name: str
+    state: AttemptState
+    stage: str
+    error: str
+    started: float
+    ended: float | None
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What the journal knows of a step; `result` is None until the step's handle is known."""
+
+    step: Step[Any]
+    state: StepState
+    result: Any | None
+    error: str
+    started: float
+    ended: float | None
+
+
+class Journal:
+    """Read and write the journal; safe for several threads, and for readers in other processes."""
+
+    def __init__(self, path: Path) -> None:
+        path.touch(mode=0o600)
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("PRAGMA foreign_keys=ON")
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        elif version != SCHEMA_VERSION:
+            raise UserError(
+                f"{path} was written by another version of OS Migrate (schema {version}, ours is {SCHEMA_VERSION})",
+                remedy="finish or roll back what is open with that version, then move the file away",
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    # Attempts ------------------------------------------------------------------------------------------------------
+    def begin(self, server_id: ServerId, name: str) -> Attempt:
+        """Open a new attempt."""
+        attempt = AttemptId(secrets.token_hex(5))
+        self._write(
+            "INSERT INTO attempts (id, server_id, name, state, started) VALUES (?, ?, ?, ?, ?)",
+            (attempt, server_id, name, AttemptState.RUNNING, time.time()),
+        )
+        return self.attempt(attempt)
+
+    def attempt(self, attempt: AttemptId) -> Attempt:
+        """Return an attempt as it stands now."""
+        found = self._attempts("WHERE id = ?", (attempt,))
+        if not found:
+            raise UserError(f"no attempt {attempt!r} in the journal", remedy="`os-migrate status` lists them")
+        return found[0]
+
+    def attempts(self, server_id: ServerId | None = None) -> list[Attempt]:
+        """Return all attempts, or those of one workload, oldest first."""
+        if server_id is None:
+            return self._attempts("", ())
+        return self._attempts("WHERE server_id = ?", (server_id,))
+
+    def unfinished(self) -> list[Attempt]:
+        """Return the attempts that are in no final state, oldest first."""
+        return [a for a in self.attempts() if not a.state.final]
+
+    def set_state(self, attempt: AttemptId, state: AttemptState, error: str | None = None) -> None:
+        """Move an attempt to a state; `error` replaces what was recorded, None leaves it."""
+        self._write(
+            "UPDATE attempts SET state = ?, error = coalesce(?, error), ended = ? WHERE id = ?",
+            (state, error, time.time() if state.final else None, attempt),
+        )
+
+    def enter_stage(self, attempt: AttemptId, stage: str) -> None:
+        """Record which stage an attempt is in."""
+        self._write("UPDATE attempts SET stage = ? WHERE id = ?", (stage, attempt))
+
+    def leave_stage(self, attempt: AttemptId, stage: str, seconds: float) -> None:
+        """Record how long a stage took."""
+        self._write("INSERT INTO stages (attempt, name, seconds) VALUES (?, ?, ?)", (attempt, stage, seconds))
+
+    def stage_seconds(self, attempt: AttemptId) -> dict[str, float]:
+        """Return how long each stage took, over all runs of an attempt, in order."""
+        sql = "SELECT name, sum(seconds) FROM stages WHERE attempt = ? GROUP BY name ORDER BY min(rowid)"
+        with self._lock:
+            return dict(self._db.execute(sql, (attempt,)).fetchall())
+
+    def _attempts(self, where: str, values: tuple[str, ...]) -> list[Attempt]:
+        sql = f"SELECT id, server_id, name, state, stage, error, started, ended FROM attempts {where} ORDER BY rowid"  # noqa: S608 (our own text)
+        with self._lock:
+            rows = self._db.execute(sql, values).fetchall()
+        return [Attempt(AttemptId(r[0]), ServerId(r[1]), r[2], AttemptState(r[3]), *r[4:]) for r in rows]
+
+    # Steps ---------------------------------------------------------------------------------------------------------
+    def start(self, attempt: AttemptId, step: Step[Any]) -> None:
+        """Record that a step is about to act."""
+        self._write(
+            "INSERT INTO steps (attempt, number, key, kind, fields, state, started) VALUES"
+            " (?, (SELECT count(*) FROM steps WHERE attempt = ?), ?, ?, ?, ?, ?)",
+            (attempt, attempt, step.key, type(step).__name__, _dump_step(step), StepState.STARTED, time.time()),
+        )
+
+    def record(self, attempt: AttemptId, step: Step[Any], state: StepState, result: object | None = None) -> None:
+        """Record how far a step is; a `result` once known is kept."""
+        dumped = None if result is None else json.dumps(_codec.unstructure(result, unstructure_as=step.result_type))
+        self._write(
+            "UPDATE steps SET state = ?, result = coalesce(?, result), error = '', ended = ? WHERE attempt = ? AND key = ?",
+            (state, dumped, time.time(), attempt, step.key),
+        )
+
+    def fail(self, attempt: AttemptId, step: Step[Any], error: str) -> None:
+        """Record the error of a step or of its undo; its state stays."""
+        self._write("UPDATE steps SET error = ? WHERE attempt = ? AND key = ?", (error, attempt, step.key))
+
+    def step(self, attempt: AttemptId, key: str) -> StepRecord | None:
+        """Return what is known of a step."""
+        found = self._steps("attempt = ? AND key = ?", (attempt, key))
+        return found[0] if found else None
+
+    def steps(self, attempt: AttemptId) -> list[StepRecord]:
+        """Return the steps of an attempt in the order in which they began."""
+        return self._steps("attempt = ?", (attempt,))
+
+    def _steps(self, where: str, values: tuple[str, ...]) -> list[StepRecord]:
+        sql = f"SELECT kind, fields, state, result, error, started, ended FROM steps WHERE {where} ORDER BY number"  # noqa: S608 (our own text)
+        with self._lock:
+            rows = self._db.execute(sql, values).fetchall()
+        return [_load_step(*row) for row in rows]
+
+    def _write(self, sql: str, values: tuple[object, ...]) -> None:
+        with self._lock:
+            self._db.execute(sql, values)
+
+
+def _dump_step(step: Step[Any]) -> str:
+    kept = [f.name for f in fields(step) if f.metadata.get("journal", True)]
+    types = get_type_hints(type(step))
+    return json.dumps({name: _codec.unstructure(getattr(step, name), unstructure_as=types[name]) for name in kept})
+
+
+def _load_step(  # noqa: PLR0917 (a row)
+    kind: str, text: str, state: str, result: str | None, error: str, started: float, ended: float | None
+) -> StepRecord:
+    cls = STEPS[kind]
+    types = get_type_hints(cls)
+    step = cls(**{name: _codec.structure(value, types[name]) for name, value in json.loads(text).items()})
+    loaded = None if result is None else _codec.structure(json.loads(result), cls.result_type)
+    return StepRecord(step, StepState(state), loaded, error, started, ended)

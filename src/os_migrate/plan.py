@@ -1,0 +1,300 @@
+"""Decide, before anything is touched, whether a workload can be migrated and into what.
+
+Pure: it looks only at what it is given, and finds every problem at once. `Inventory` is what a destination holds, listed once a run.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from os_migrate.errors import PlanError, Problem
+from os_migrate.model import (
+    FixedIp,
+    Flavor,
+    FlavorId,
+    FloatingIp,
+    Image,
+    ImageId,
+    Named,
+    Network,
+    NetworkId,
+    Port,
+    PortSpec,
+    SecurityGroupId,
+    Server,
+    ServerStatus,
+    Subnet,
+    SubnetId,
+    Tag,
+    Volume,
+)
+from os_migrate.workload import (
+    CURRENT,
+    FloatingIpMode,
+    PortCreationMode,
+    Ref,
+    Workload,
+    WorkloadFloatingIp,
+    WorkloadPort,
+)
+
+N = TypeVar("N", bound=Named)
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a destination project holds and can use."""
+
+    project_id: str
+    servers: Sequence[Server]
+    volumes: Sequence[Volume]
+    flavors: Sequence[Flavor]
+    images: Sequence[Image]
+    networks: Sequence[Network]
+    subnets: Sequence[Subnet]
+    security_groups: Sequence[Named]
+    keypairs: Sequence[Named]
+    volume_types: Sequence[Named]
+    volume_zones: Sequence[Named]
+    availability_zones: Sequence[Named]
+    ports: Sequence[Port]
+    floating_ips: Sequence[FloatingIp]
+
+
+@dataclass(frozen=True)
+class FloatingIpTarget:
+    """A floating IP the twin is to get: an existing one, or a new one on `network_id`."""
+
+    fixed_ip: str | None
+    address: str
+    network_id: NetworkId | None
+    existing: FloatingIp | None
+    description: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a workload becomes in the destination: every reference resolved."""
+
+    flavor_id: FlavorId
+    image_id: ImageId | None
+    ports: tuple[PortSpec, ...]
+    floating_ips: tuple[FloatingIpTarget, ...]
+    security_group_names: tuple[str, ...]
+
+
+def twin_of(workload: Workload, servers: Iterable[Server]) -> Server | None:
+    """Return the server that a workload was migrated to: known by our tag, not by its name."""
+    for server in servers:
+        if server.metadata.get(Tag.ORIGIN_KEY) == workload.id and Tag.ATTEMPT_KEY not in server.metadata:
+            return server
+    return None
+
+
+def resolve(workload: Workload, inventory: Inventory) -> Target:
+    """Resolve every reference of a workload in the destination.
+
+    Raises:
+        PlanError: with all that is missing or ambiguous.
+    """
+    look = _Lookup(f"workload {workload.name!r} ({workload.id})", inventory)
+    params, migration = workload.params, workload.migration
+    flavor_id = look.up("flavor", inventory.flavors, params.flavor_ref, "create it or edit flavor_ref")
+    image_id = None
+    if not migration.boot_disk_copy and not (not migration.data_copy and migration.boot_volume.uuid):
+        if params.image_ref is None:
+            look.problem(
+                "it boots from a volume, and no boot disk is copied or named",
+                "set boot_disk_copy: true, or data_copy: false with boot_volume.uuid",
+            )
+        else:
+            image_id = look.up("image", inventory.images, params.image_ref, "import the image, or set boot_disk_copy: true")
+    if params.key_name:
+        look.up("key pair", inventory.keypairs, Ref(params.key_name), "import the key pair or edit key_name")
+    if params.availability_zone:
+        zone = Ref(params.availability_zone)
+        look.up("availability zone", inventory.availability_zones, zone, "edit availability_zone; null lets Nova choose")
+    for group in params.security_group_refs:
+        look.up("security group", inventory.security_groups, group, "import the security groups")
+    _check_volumes(workload, look)
+    target = Target(
+        flavor_id=FlavorId(flavor_id),
+        image_id=ImageId(image_id) if image_id else None,
+        ports=tuple(_port(port, workload, look) for port in params.ports),
+        floating_ips=tuple(_floating_ips(workload, look)),
+        security_group_names=tuple(ref.name or "" for ref in params.security_group_refs),
+    )
+    if look.problems:
+        raise PlanError(look.problems)
+    return target
+
+
+def source_problems(
+    workload: Workload, server: Server, volumes: Sequence[Volume], *, stop: bool, begun: bool = False
+) -> list[Problem]:
+    """Return why a workload can't leave its source as it is now.
+
+    `stop` says whether we may stop it, `begun` whether this attempt has taken volumes from it already.
+    """
+    problems: list[Problem] = []
+
+    def problem(what: str, remedy: str) -> None:
+        problems.append(Problem(f"workload {workload.name!r} ({workload.id})", what, remedy))
+
+    stoppable = server.status is ServerStatus.ACTIVE and stop
+    if server.status is not ServerStatus.SHUTOFF and not stoppable:
+        status = server.raw_status or server.status
+        if server.status is ServerStatus.ACTIVE:
+            problem("it is running", "stop it, or set os_migrate_workload_stop_before_migration: true")
+        else:
+            problem(f"it is in state {status}", "bring it to SHUTOFF first")
+    if server.locked:
+        problem("it is locked", "unlock it: `openstack server unlock`")
+    if workload.migration.data_copy and not begun:
+        wanted = sorted(v.info.id for v in workload.params.volumes)
+        attached = sorted(a.volume_id for a in server.volumes)
+        if wanted != attached:
+            problem(
+                f"its volumes are {attached or 'none'}, the file says {wanted or 'none'}",
+                "export it again: its volumes changed since",
+            )
+        for volume in volumes:
+            if volume.id not in attached:
+                continue
+            if volume.multiattach and len(volume.attachments) > 1:
+                problem(f"volume {volume.name or volume.id} is attached to other servers too", "detach it there first")
+            if volume.encrypted:
+                problem(f"volume {volume.name or volume.id} is encrypted", "retype it to a type without encryption first")
+    return problems
+
+
+def host_problems(*, source: bool, destination: bool) -> list[Problem]:
+    """Return which conversion hosts lack."""
+    sides = (("source", source), ("destination", destination))
+    return [
+        Problem(f"{side} conversion host", "it isn't there, and disks are to be copied", "run `os-migrate hosts deploy`")
+        for side, there in sides
+        if not there
+    ]
+
+
+def boot_properties(image_metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return the image properties that decide how a server boots from a volume: firmware, machine, buses, guest.
+
+    Source: https://docs.openstack.org/glance/latest/admin/useful-image-properties.html
+    """
+    kept = ("hw_", "os_", "img_", "architecture", "hypervisor_type", "vm_mode")
+    identity = ("os_hash_", "os_migrate_", "img_signature")
+    return {k: v for k, v in image_metadata.items() if k.startswith(kept) and not k.startswith(identity)}
+
+
+class _Lookup:
+    """Resolve references in an inventory and collect what fails."""
+
+    def __init__(self, where: str, inventory: Inventory) -> None:
+        self.where = where
+        self.inventory = inventory
+        self.problems: list[Problem] = []
+
+    def problem(self, what: str, remedy: str) -> None:
+        self.problems.append(Problem(self.where, what, remedy))
+
+    def up(self, kind: str, things: Sequence[N], ref: Ref, remedy: str, fits: Callable[[N], bool] = lambda _: True) -> str:
+        found = [t for t in things if t.name == ref.name and fits(t)]
+        ours = [t for t in found if t.project_id == self.inventory.project_id]
+        if ref.project_name == CURRENT or len(found) > 1:
+            found = ours or found
+        if not found:
+            self.problem(f"there is no {kind} {ref} in the destination", remedy)
+        elif len(found) > 1:
+            ids = ", ".join(t.id for t in found)
+            self.problem(f"{kind} {ref} is ambiguous in the destination: {ids}", "rename all but one")
+        return found[0].id if found else ""
+
+
+def _check_volumes(workload: Workload, look: _Lookup) -> None:
+    migration = workload.migration
+    if not migration.data_copy:
+        there = {v.id: v for v in look.inventory.volumes}
+        for choice in (migration.boot_volume, *migration.additional_volumes):
+            if choice.uuid is None:
+                continue
+            volume = there.get(choice.uuid)
+            if volume is None:
+                look.problem(f"there is no volume {choice.uuid} in the destination", "copy it, or edit the uuid")
+            elif volume.status != "available":
+                look.problem(f"destination volume {choice.uuid} is {volume.status}", "it must be available")
+        return
+    wanted = [v.params.volume_type for v in workload.params.volumes] + [migration.boot_volume_params.volume_type]
+    for name in sorted({name for name in wanted if name}):
+        look.up("volume type", look.inventory.volume_types, Ref(name), "edit volume_type; null takes the default")
+    zones = [v.params.availability_zone for v in workload.params.volumes] + [migration.boot_volume_params.availability_zone]
+    for name in sorted({name for name in zones if name}):
+        look.up("volume availability zone", look.inventory.volume_zones, Ref(name), "edit it; null lets Cinder choose")
+
+
+def _port(port: WorkloadPort, workload: Workload, look: _Lookup) -> PortSpec:
+    params = port.params
+    network_id = NetworkId(
+        look.up("network", look.inventory.networks, params.network_ref, "import the networks or edit network_ref")
+    )
+    fixed_ips: list[FixedIp] = []
+    for fixed in params.fixed_ips_refs:
+        subnet_id = look.up(
+            "subnet",
+            look.inventory.subnets,
+            fixed.subnet_ref,
+            "import the subnets or edit subnet_ref",
+            fits=lambda s: not network_id or s.network_id == network_id,
+        )
+        fixed_ips.append(FixedIp(SubnetId(subnet_id), fixed.ip_address))
+    taken = {(p.network_id, ip.ip_address): p for p in look.inventory.ports for ip in p.fixed_ips}
+    for ip in fixed_ips:
+        if holder := taken.get((network_id, ip.ip_address)):
+            look.problem(f"address {ip.ip_address} is taken by port {holder.id} in the destination", "free it or edit ports")
+    if workload.migration.port_creation_mode is PortCreationMode.NOVA and len(fixed_ips) > 1:
+        look.problem(
+            f"a port on {params.network_ref} has {len(fixed_ips)} addresses; Nova makes ports with one",
+            "set port_creation_mode: neutron",
+        )
+    refs = workload.params.security_group_refs if params.security_group_refs is None else params.security_group_refs
+    groups = [g.id for ref in refs for g in look.inventory.security_groups if g.name == ref.name]
+    return PortSpec(
+        network_id=network_id,
+        fixed_ips=tuple(fixed_ips),
+        mac_address=params.mac_address,
+        security_group_ids=tuple(SecurityGroupId(g) for g in groups),
+        vnic_type=params.binding_vnic_type or "normal",
+        binding_profile=params.binding_profile or {},
+    )
+
+
+def _floating_ips(workload: Workload, look: _Lookup) -> Iterable[FloatingIpTarget]:
+    mode = workload.migration.floating_ip_mode
+    if mode is FloatingIpMode.SKIP:
+        return
+    for ip in workload.params.floating_ips:
+        yield _floating_ip(ip, mode, look)
+
+
+def _floating_ip(ip: WorkloadFloatingIp, mode: FloatingIpMode, look: _Lookup) -> FloatingIpTarget:
+    address = ip.params.floating_ip_address
+    held = next((f for f in look.inventory.floating_ips if f.address == address), None)
+    existing = held if mode is not FloatingIpMode.NEW and held is not None and held.port_id is None else None
+    if mode is FloatingIpMode.EXISTING and existing is None:
+        why = "is in use" if held else "isn't there"
+        look.problem(f"floating IP {address} {why} in the destination", "allocate it, or set floating_ip_mode: auto")
+    network_id = None
+    if existing is None and mode is not FloatingIpMode.EXISTING:
+        remedy = "edit floating_network_ref, or set floating_ip_mode: skip"
+        found = look.up("external network", look.inventory.networks, ip.params.floating_network_ref, remedy, lambda n: n.is_external)
+        network_id = NetworkId(found)
+    return FloatingIpTarget(
+        fixed_ip=ip.params.fixed_ip_address,
+        address=address,
+        network_id=network_id,
+        existing=existing,
+        description=ip.params.description or "",
+    )
+
+

@@ -1,0 +1,162 @@
+"""The runner: it performs steps and undoes them, and writes to the journal before and after.
+
+    perform   journal `started` > do > journal `made` > settle > journal `done`
+              a step that is recorded as done returns its recorded result; one that a crash left open is looked for
+              before it is done (again)
+    undo      steps in reverse order; a step whose handle is unknown is looked for first
+
+A failed step is never continued: its attempt is undone as a whole (`flow`).
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar, cast
+
+from os_migrate.errors import CloudUnavailable, HostUnreachable, OSMigrateError, RollbackIncomplete
+from os_migrate.events import Retrying, StageEnded, StageStarted, StepDone, StepFailed, StepStarted, StepUndone
+from os_migrate.journal import Attempt, AttemptState, Journal, StepRecord, StepState
+from os_migrate.model import Tag
+from os_migrate.settings import Settings
+from os_migrate.step import Lasts, Step
+from os_migrate.world import World
+
+R = TypeVar("R")
+
+GRACE_S: Final = 10.0
+"""A cloud may have accepted a create that it doesn't list yet. After a crash, that long after the step began, its effect is
+looked for: seconds are what replicated databases and message queues lag."""
+
+PAUSES_S: Final = (GRACE_S, 15.0, 30.0)
+"""Pauses between the tries of a step whose error passes: together near a minute, as long as a restart of an API takes. The first
+is the grace: a call whose answer was lost may have been accepted."""
+
+PASSES: Final = (CloudUnavailable, HostUnreachable)
+
+
+@dataclass
+class Run:
+    """One attempt being carried out (or undone) by this process."""
+
+    world: World
+    journal: Journal
+    attempt: Attempt
+    settings: Settings
+    _stages: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Tell and record a stage of the sequence. A stage within a stage is part of it."""
+        if self._stages:
+            yield
+            return
+        workload = self.attempt.server_id
+        self.journal.enter_stage(self.attempt.id, name)
+        self.world.events.tell(StageStarted(workload=workload, stage=name))
+        began = time.monotonic()
+        self._stages.append(name)
+        try:
+            yield
+        finally:
+            self._stages.pop()
+        seconds = time.monotonic() - began
+        self.journal.leave_stage(self.attempt.id, name, seconds)
+        self.world.events.tell(StageEnded(workload=workload, stage=name, seconds=seconds))
+
+    def enter(self, state: AttemptState, error: str | None = None) -> None:
+        """Move the attempt to a state."""
+        self.journal.set_state(self.attempt.id, state, error)
+
+    def steps(self) -> list[StepRecord]:
+        """Return the attempt's steps so far."""
+        return self.journal.steps(self.attempt.id)
+
+    def perform(self, step: Step[R]) -> R:
+        """Bring about a step's effect, once per attempt, and return its result."""
+        record = self.journal.step(self.attempt.id, step.key)
+        if record and record.state in {StepState.DONE, StepState.UNDONE}:
+            return cast("R", record.result)
+        began = time.monotonic()
+        tag = self._tag(step)
+        self.world.events.tell(StepStarted(workload=self.attempt.server_id, step=step.key))
+        try:
+            if record is None:
+                self.journal.start(self.attempt.id, step)
+                made = self._patiently(step, lambda tried: self._do(step, look=tried))
+            else:
+                found = self._handle(record)
+                made = found if found is not None else self._patiently(step, lambda tried: self._do(step, look=tried))
+            self.journal.record(self.attempt.id, step, StepState.MADE, made)
+            result = self._patiently(step, lambda _: step.settle(self.world, tag, made))
+        except OSMigrateError as error:
+            self.journal.fail(self.attempt.id, step, str(error))
+            self.world.events.tell(StepFailed(workload=self.attempt.server_id, step=step.key, error=str(error)))
+            raise
+        self.journal.record(self.attempt.id, step, StepState.DONE, result)
+        seconds = time.monotonic() - began
+        self.world.events.tell(StepDone(workload=self.attempt.server_id, step=step.key, seconds=seconds))
+        return result
+
+    def _do(self, step: Step[R], *, look: bool) -> R:
+        tag = self._tag(step)
+        found = step.find(self.world, tag) if look else None
+        return found if found is not None else step.do(self.world, tag)
+
+    def undo(self, *lifetimes: Lasts) -> None:
+        """Undo the steps of the given lifetimes, last first; go on past failures and raise RollbackIncomplete at the end."""
+        failures: list[tuple[StepRecord, OSMigrateError]] = []
+        for record in reversed(self.steps()):
+            if record.state is StepState.UNDONE or record.step.lifetime not in lifetimes:
+                continue
+            try:
+                self._undo(record)
+            except OSMigrateError as error:
+                self.journal.fail(self.attempt.id, record.step, str(error))
+                event = StepFailed(
+                    workload=self.attempt.server_id, step=record.step.key, error=str(error), undoing=True
+                )
+                self.world.events.tell(event)
+                failures.append((record, error))
+        if failures:
+            standing = [f"{r.step.leftover(r.result)} [{error}]" for r, error in failures]
+            raise RollbackIncomplete(
+                f"{self.attempt.name}: {len(failures)} of our effects could not be removed",
+                standing,
+                remedy=f"mend the cause, then `os-migrate rollback {self.attempt.id}`; or remove what is listed by hand",
+            )
+
+    def _undo(self, record: StepRecord) -> None:
+        step, tag = record.step, self._tag(record.step)
+
+        def undo(_tried: bool) -> None:
+            made = self._handle(record)
+            if made is not None:
+                step.undo(self.world, tag, made)
+
+        self._patiently(step, undo)
+        self.journal.record(self.attempt.id, step, StepState.UNDONE)
+        self.world.events.tell(StepUndone(workload=self.attempt.server_id, step=step.key))
+
+    def _handle(self, record: StepRecord) -> Any | None:  # noqa: ANN401 (each kind has its own)
+        """Return the handle of a step's effect, looked for in the world if a crash left it unknown."""
+        if record.result is not None:
+            return record.result
+        lag = record.started + GRACE_S - self.world.clock.now()
+        if lag > 0:
+            self.world.clock.sleep(lag)
+        return self._patiently(record.step, lambda _: record.step.find(self.world, self._tag(record.step)))
+
+    def _patiently(self, step: Step[Any], act: Callable[[bool], R]) -> R:
+        """Call `act(tried)` until it raises no error of the kind that passes, with pauses; `tried` is False the first time."""
+        for number, pause_s in enumerate(PAUSES_S):
+            try:
+                return act(number > 0)
+            except PASSES as error:
+                event = Retrying(workload=self.attempt.server_id, step=step.key, error=str(error), pause_s=pause_s)
+                self.world.events.tell(event)
+                self.world.clock.sleep(pause_s)
+        return act(True)
+
+    def _tag(self, step: Step[Any]) -> Tag:
+        return Tag(self.attempt.id, step.key)

@@ -1,0 +1,95 @@
+"""Effects on ports and floating IPs in the destination. They carry the tag in their description until the migration is done."""
+
+from dataclasses import dataclass, field
+
+from os_migrate.errors import CloudError
+from os_migrate.model import FloatingIpId, NetworkId, PortId, PortSpec, ServerId, Tag
+from os_migrate.step import Step
+from os_migrate.world import World
+
+
+@dataclass(frozen=True)
+class CreatePort(Step[PortId]):
+    """Create a port with its fixed IPs and MAC, before the server that uses it."""
+
+    spec: PortSpec | None = field(default=None, metadata={"journal": False})
+
+    def find(self, world: World, tag: Tag) -> PortId | None:
+        """Return the tagged port."""
+        return next((p.id for p in world.destination.ports() if p.description == tag.text()), None)
+
+    def do(self, world: World, tag: Tag) -> PortId:
+        """Ask Neutron for it."""
+        assert self.spec is not None, "the flow gives the spec"
+        return world.destination.create_port(self.spec, tag.text())
+
+    def undo(self, world: World, tag: Tag, made: PortId) -> None:  # noqa: ARG002
+        """Delete it."""
+        world.destination.delete_port(made)
+
+    def leftover(self, made: PortId) -> str:
+        """Name the port."""
+        return f"destination port {made}: openstack port delete {made}"
+
+
+def port_of(world: World, server_id: ServerId, fixed_ip: str | None) -> PortId:
+    """Return the twin's port that holds an address; its first port where the address is None."""
+    ports = [p for p in world.destination.ports() if p.device_id == server_id]
+    for port in ports:
+        if fixed_ip is None or any(ip.ip_address == fixed_ip for ip in port.fixed_ips):
+            return port.id
+    raise CloudError(f"server {server_id} has no port with address {fixed_ip}", remedy="check the ports in the file")
+
+
+@dataclass(frozen=True)
+class CreateFloatingIp(Step[FloatingIpId]):
+    """Allocate a new floating IP for the twin."""
+
+    server_id: ServerId
+    network_id: NetworkId
+    fixed_ip: str | None
+
+    def find(self, world: World, tag: Tag) -> FloatingIpId | None:
+        """Return the tagged floating IP."""
+        return next((f.id for f in world.destination.floating_ips() if f.description == tag.text()), None)
+
+    def do(self, world: World, tag: Tag) -> FloatingIpId:
+        """Ask Neutron for it."""
+        port_id = port_of(world, self.server_id, self.fixed_ip)
+        return world.destination.create_floating_ip(self.network_id, port_id, self.fixed_ip, None, tag.text())
+
+    def undo(self, world: World, tag: Tag, made: FloatingIpId) -> None:  # noqa: ARG002
+        """Delete it."""
+        world.destination.delete_floating_ip(made)
+
+    def leftover(self, made: FloatingIpId) -> str:
+        """Name the floating IP."""
+        return f"destination floating IP {made}: openstack floating ip delete {made}"
+
+
+@dataclass(frozen=True)
+class AssociateFloatingIp(Step[FloatingIpId]):
+    """Move a free floating IP that the project holds to the twin."""
+
+    server_id: ServerId
+    floating_ip_id: FloatingIpId
+    fixed_ip: str | None
+
+    def find(self, world: World, tag: Tag) -> FloatingIpId | None:  # noqa: ARG002
+        """Return the floating IP if it is on a port."""
+        held = {f.id for f in world.destination.floating_ips() if f.port_id}
+        return self.floating_ip_id if self.floating_ip_id in held else None
+
+    def do(self, world: World, tag: Tag) -> FloatingIpId:  # noqa: ARG002
+        """Associate it."""
+        port_id = port_of(world, self.server_id, self.fixed_ip)
+        world.destination.associate_floating_ip(self.floating_ip_id, port_id, self.fixed_ip)
+        return self.floating_ip_id
+
+    def undo(self, world: World, tag: Tag, made: FloatingIpId) -> None:  # noqa: ARG002
+        """Free it."""
+        world.destination.associate_floating_ip(made, None, None)
+
+    def leftover(self, made: FloatingIpId) -> str:
+        """Name the floating IP."""
+        return f"destination floating IP {made} is in use: openstack floating ip unset --port {made}"

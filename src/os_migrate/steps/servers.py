@@ -1,0 +1,168 @@
+"""What is read of the source server, and effects on servers."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from os_migrate.model import ImageId, ServerId, ServerSpec, ServerStatus, Tag, VolumeId
+from os_migrate.plan import Inventory, Target, resolve
+from os_migrate.step import Lasts, Reading, Step
+from os_migrate.workload import Workload
+from os_migrate.world import World
+
+LOCAL_BOOT_DISK = "/dev/vda"
+"""What a boot disk without a volume is called in logs and state files; nothing is looked up by it."""
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A disk of the source server as its attempt found it. `volume_id` is None for a boot disk that is local to Nova."""
+
+    device: str
+    volume_id: VolumeId | None
+    is_boot: bool
+    bootable: bool
+    delete_on_termination: bool
+    volume_type: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The source server before anything of it was touched: its boot disk first, its volumes in their order."""
+
+    was_running: bool
+    disks: tuple[Disk, ...]
+
+
+@dataclass(frozen=True)
+class SurveySource(Reading[Survey]):
+    """Read how the source server is before it is touched; the rest of the attempt goes by that."""
+
+    server_id: ServerId
+    result_type: ClassVar[object] = Survey
+
+    def do(self, world: World, tag: Tag) -> Survey:  # noqa: ARG002
+        """Ask the source cloud."""
+        server = world.source.server(self.server_id)
+        disks: list[Disk] = []
+        if server.image_id is not None:
+            disks.append(Disk(LOCAL_BOOT_DISK, None, True, True, True, ""))  # noqa: FBT003 (in the order of the class)
+        for attachment in server.volumes:
+            volume = world.source.volume(attachment.volume_id)
+            disk = Disk(
+                device=attachment.device,
+                volume_id=volume.id,
+                is_boot=not disks,
+                bootable=volume.bootable,
+                delete_on_termination=attachment.delete_on_termination,
+                volume_type=volume.volume_type,
+            )
+            disks.append(disk)
+        return Survey(server.status is ServerStatus.ACTIVE, tuple(disks))
+
+
+@dataclass(frozen=True)
+class ResolveTarget(Reading[Target]):
+    """Resolve a workload's references, once: later the destination holds what we made, and the answers would differ."""
+
+    workload: Workload | None = field(default=None, metadata={"journal": False})
+    inventory: Inventory | None = field(default=None, metadata={"journal": False})
+    result_type: ClassVar[object] = Target
+
+    def do(self, world: World, tag: Tag) -> Target:  # noqa: ARG002
+        """Decide from the inventory."""
+        assert self.workload is not None, "the flow gives both"
+        assert self.inventory is not None, "the flow gives both"
+        return resolve(self.workload, self.inventory)
+
+
+@dataclass(frozen=True)
+class StopServer(Step[ServerId]):
+    """Shut the source server down; it stays off once its twin runs. Only performed on a server that runs."""
+
+    server_id: ServerId
+
+    def find(self, world: World, tag: Tag) -> ServerId | None:  # noqa: ARG002
+        """Return the server if it is off."""
+        off = world.source.server(self.server_id).status is ServerStatus.SHUTOFF
+        return self.server_id if off else None
+
+    def do(self, world: World, tag: Tag) -> ServerId:  # noqa: ARG002
+        """Ask for the shutdown."""
+        world.source.stop_server(self.server_id)
+        return self.server_id
+
+    def settle(self, world: World, tag: Tag, made: ServerId) -> ServerId:  # noqa: ARG002
+        """Wait until it is off."""
+        world.source.await_server(made, ServerStatus.SHUTOFF, world.timeout_s)
+        return made
+
+    def undo(self, world: World, tag: Tag, made: ServerId) -> None:  # noqa: ARG002
+        """Start the server again."""
+        world.source.start_server(made)
+        world.source.await_server(made, ServerStatus.ACTIVE, world.timeout_s)
+
+    def leftover(self, made: ServerId | None) -> str:
+        """Say that the server is off."""
+        return f"source server {made or self.server_id} is stopped: openstack server start {self.server_id}"
+
+
+@dataclass(frozen=True)
+class SnapshotServer(Step[ImageId]):
+    """Make an image of the local boot disk of a server that was booted from an image."""
+
+    server_id: ServerId
+    name: str
+    lasts: ClassVar[Lasts] = Lasts.MIGRATION
+
+    def find(self, world: World, tag: Tag) -> ImageId | None:
+        """Return the tagged image."""
+        wanted = tag.metadata().items()
+        return next((ImageId(i.id) for i in world.source.images() if wanted <= i.properties.items()), None)
+
+    def do(self, world: World, tag: Tag) -> ImageId:
+        """Ask Nova for it."""
+        return world.source.create_server_image(self.server_id, self.name, tag.metadata())
+
+    def settle(self, world: World, tag: Tag, made: ImageId) -> ImageId:  # noqa: ARG002
+        """Wait until it is active."""
+        world.source.await_image(made, world.timeout_s)
+        return made
+
+    def undo(self, world: World, tag: Tag, made: ImageId) -> None:  # noqa: ARG002
+        """Delete it."""
+        world.source.delete_image(made)
+
+    def leftover(self, made: ImageId) -> str:
+        """Name the image."""
+        return f"source image {made}: openstack image delete {made}"
+
+
+@dataclass(frozen=True)
+class CreateServer(Step[ServerId]):
+    """Create the twin. Only its undo is needed from the journal; the spec may hold secrets and stays out of it."""
+
+    spec: ServerSpec | None = field(default=None, metadata={"journal": False})
+
+    def find(self, world: World, tag: Tag) -> ServerId | None:
+        """Return the tagged server."""
+        wanted = tag.metadata().items()
+        return next((s.id for s in world.destination.servers() if wanted <= s.metadata.items()), None)
+
+    def do(self, world: World, tag: Tag) -> ServerId:
+        """Ask Nova for it."""
+        assert self.spec is not None, "the flow gives the spec"
+        spec = self.spec.with_metadata(tag.metadata())
+        return world.destination.create_server(spec)
+
+    def settle(self, world: World, tag: Tag, made: ServerId) -> ServerId:  # noqa: ARG002
+        """Wait until it runs."""
+        world.destination.await_server(made, ServerStatus.ACTIVE, world.timeout_s)
+        return made
+
+    def undo(self, world: World, tag: Tag, made: ServerId) -> None:  # noqa: ARG002
+        """Delete it."""
+        world.destination.delete_server(made)
+
+    def leftover(self, made: ServerId) -> str:
+        """Name the server."""
+        return f"destination server {made}: openstack server delete {made}"

@@ -1,0 +1,152 @@
+"""Effects on volumes and snapshots."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from os_migrate.model import ServerId, Side, SnapshotId, Tag, VolumeId, VolumeSpec
+from os_migrate.step import Lasts, Step
+from os_migrate.world import World
+
+
+@dataclass(frozen=True)
+class SnapshotVolume(Step[SnapshotId]):
+    """Snapshot the boot volume of the source server."""
+
+    volume_id: VolumeId
+    name: str
+    lasts: ClassVar[Lasts] = Lasts.MIGRATION
+
+    def find(self, world: World, tag: Tag) -> SnapshotId | None:
+        """Return the tagged snapshot."""
+        wanted = tag.metadata().items()
+        return next((s.id for s in world.source.snapshots() if wanted <= s.metadata.items()), None)
+
+    def do(self, world: World, tag: Tag) -> SnapshotId:
+        """Ask Cinder for it."""
+        return world.source.create_snapshot(self.volume_id, self.name, tag.metadata())
+
+    def settle(self, world: World, tag: Tag, made: SnapshotId) -> SnapshotId:  # noqa: ARG002
+        """Wait until it is available."""
+        world.source.await_snapshot(made, world.timeout_s)
+        return made
+
+    def undo(self, world: World, tag: Tag, made: SnapshotId) -> None:  # noqa: ARG002
+        """Delete it."""
+        world.source.delete_snapshot(made)
+
+    def leftover(self, made: SnapshotId) -> str:
+        """Name the snapshot."""
+        return f"source snapshot {made}: openstack volume snapshot delete {made}"
+
+
+@dataclass(frozen=True)
+class CreateVolume(Step[VolumeId]):
+    """Create a volume: in the source a temporary copy of the boot disk, in the destination one that is kept."""
+
+    side: Side
+    spec: VolumeSpec | None = field(default=None, metadata={"journal": False})
+
+    @property
+    def lifetime(self) -> Lasts:
+        """Return FOREVER in the destination."""
+        return Lasts.MIGRATION if self.side is Side.SOURCE else Lasts.FOREVER
+
+    def find(self, world: World, tag: Tag) -> VolumeId | None:
+        """Return the tagged volume."""
+        wanted = tag.metadata().items()
+        return next((v.id for v in world.cloud(self.side).volumes() if wanted <= v.metadata.items()), None)
+
+    def do(self, world: World, tag: Tag) -> VolumeId:
+        """Ask Cinder for it."""
+        assert self.spec is not None, "the flow gives the spec"
+        return world.cloud(self.side).create_volume(self.spec.with_metadata(tag.metadata()))
+
+    def settle(self, world: World, tag: Tag, made: VolumeId) -> VolumeId:  # noqa: ARG002
+        """Wait until it is available, then set its boot flag and image properties."""
+        assert self.spec is not None, "the flow gives the spec"
+        cloud = world.cloud(self.side)
+        cloud.await_volume(made, "available", world.timeout_s)
+        if self.spec.bootable or self.spec.image_metadata:
+            cloud.dress_volume(made, bootable=self.spec.bootable, image_metadata=self.spec.image_metadata)
+        return made
+
+    def undo(self, world: World, tag: Tag, made: VolumeId) -> None:  # noqa: ARG002
+        """Delete it."""
+        world.cloud(self.side).delete_volume(made)
+
+    def leftover(self, made: VolumeId) -> str:
+        """Name the volume."""
+        return f"{self.side} volume {made}: openstack volume delete {made}"
+
+
+@dataclass(frozen=True)
+class DetachVolume(Step[VolumeId]):
+    """Detach a data volume from the source server; its undo puts it back.
+
+    Volumes are detached last to first, so that the undo attaches them first to last: libvirt's driver ignores the wished
+    device name and takes the next that is free.
+    """
+
+    server_id: ServerId
+    volume_id: VolumeId
+    device: str
+    delete_on_termination: bool
+    lasts: ClassVar[Lasts] = Lasts.MIGRATION
+
+    def find(self, world: World, tag: Tag) -> VolumeId | None:  # noqa: ARG002
+        """Return the volume if it isn't on the server."""
+        attachments = world.source.volume(self.volume_id).attachments
+        return None if any(a.server_id == self.server_id for a in attachments) else self.volume_id
+
+    def do(self, world: World, tag: Tag) -> VolumeId:  # noqa: ARG002
+        """Detach it."""
+        world.source.detach_volume(self.server_id, self.volume_id)
+        return self.volume_id
+
+    def undo(self, world: World, tag: Tag, made: VolumeId) -> None:  # noqa: ARG002
+        """Attach it again."""
+        world.source.attach_volume(
+            self.server_id, made, device=self.device, delete_on_termination=self.delete_on_termination
+        )
+
+    def leftover(self, made: VolumeId | None) -> str:
+        """Name the volume and its server."""
+        volume = made or self.volume_id
+        return f"source volume {volume} is detached: openstack server add volume {self.server_id} {volume}"
+
+
+@dataclass(frozen=True)
+class AttachVolume(Step[VolumeId]):
+    """Attach a volume to the conversion host on its side, and wait until the guest sees it by its serial."""
+
+    side: Side
+    host_id: ServerId
+    volume_id: VolumeId
+
+    @property
+    def lifetime(self) -> Lasts:
+        """Return TRANSFER in the destination: the twin needs the volume."""
+        return Lasts.MIGRATION if self.side is Side.SOURCE else Lasts.TRANSFER
+
+    def find(self, world: World, tag: Tag) -> VolumeId | None:  # noqa: ARG002
+        """Return the volume if it is on the host."""
+        attachments = world.cloud(self.side).volume(self.volume_id).attachments
+        return self.volume_id if any(a.server_id == self.host_id for a in attachments) else None
+
+    def do(self, world: World, tag: Tag) -> VolumeId:  # noqa: ARG002
+        """Attach it."""
+        world.cloud(self.side).attach_volume(self.host_id, self.volume_id, device=None, delete_on_termination=False)
+        return self.volume_id
+
+    def settle(self, world: World, tag: Tag, made: VolumeId) -> VolumeId:  # noqa: ARG002
+        """Wait for its serial on the host."""
+        world.host(self.side).await_device(made, world.timeout_s)
+        return made
+
+    def undo(self, world: World, tag: Tag, made: VolumeId) -> None:  # noqa: ARG002
+        """Detach it."""
+        world.cloud(self.side).detach_volume(self.host_id, made)
+
+    def leftover(self, made: VolumeId) -> str:
+        """Name the volume and the host."""
+        return f"{self.side} volume {made} is on the conversion host: openstack server remove volume {self.host_id} {made}"
