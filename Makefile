@@ -1,0 +1,73 @@
+# Every target installs what it needs, says what it does, and can be repeated.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+
+# What the tools' tests run for real; the lab installs what it needs itself.
+PACKAGES := nbdkit libnbd-bin qemu-utils openssh-server openssh-client iproute2 util-linux python3-venv
+PACKAGE_COMMANDS := nbdkit nbdcopy nbdinfo qemu-nbd ssh-keygen losetup
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
+
+.PHONY: demo
+demo: $(VENV)/ready ## Build two OpenStack clouds, migrate a server from one into the other, show the proof
+	@$(BIN)/python -m lab up
+	@$(BIN)/python -m lab.demo
+
+.PHONY: test
+test: packages $(VENV)/ready ## Run all tests: unit, contract, crash, tools, and acceptance on the two clouds of the lab
+	@echo "== tests that need no cloud"
+	@$(BIN)/pytest -q -m "not lab"
+	@$(BIN)/python -m lab up
+	@echo "== tests on the two clouds of the lab"
+	@$(BIN)/pytest -v -m lab --durations=15
+
+.PHONY: test-fast
+test-fast: packages $(VENV)/ready ## Run the tests that need no cloud
+	@$(BIN)/pytest -q -m "not lab"
+
+.PHONY: check
+check: $(VENV)/ready ## Check style, types and layers; never writes
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(VENV)/ready ## Format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: lab
+lab: $(VENV)/ready ## Start the two clouds of the lab
+	@$(BIN)/python -m lab up
+
+.PHONY: lab-down
+lab-down: $(VENV)/ready ## Stop the lab; its data is kept
+	@$(BIN)/python -m lab down
+
+.PHONY: lab-destroy
+lab-destroy: $(VENV)/ready ## Remove the lab; what was slow to build stays in the cache
+	@$(BIN)/python -m lab destroy
+
+.PHONY: packages
+packages:
+	@missing=$$(for c in $(PACKAGE_COMMANDS); do command -v $$c >/dev/null || echo $$c; done); \
+	[ -x /usr/sbin/sshd ] || missing="$$missing sshd"; \
+	if [ -n "$$missing" ]; then \
+	  echo "== installing packages, for:" $$missing; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+	    apt-get -qq -o DPkg::Lock::Timeout=900 install -y --no-install-recommends $(PACKAGES) >/dev/null; \
+	fi
+
+$(VENV)/ready: pyproject.toml
+	@echo "== installing the Python environment into $(VENV)"
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --upgrade pip uv
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --editable . --group dev
+	@touch $@
