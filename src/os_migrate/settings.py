@@ -1,7 +1,7 @@
 """What the operator has set: the variables of the settings file, typed, with their defaults.
 
-One field a variable of OS Migrate's variable file (`os_migrate_data_dir` is `Settings.data_dir`, and so on; docs/settings.md
-lists them all). `config` reads the file; this module only says what there is.
+One field a variable of OS Migrate's variable file (`os_migrate_data_dir` is `Settings.data_dir`, and so on;
+docs/settings.md lists them all). `config` reads the file; this module only says what there is.
 """
 
 from collections.abc import Mapping
@@ -35,6 +35,8 @@ class CloudSettings:
     ca_cert: str | None = None
     client_cert: str | None = None
     client_key: str | None = None
+    filter_current_project: bool = True
+    query: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,14 @@ class WorkloadSettings:
 
 
 @dataclass(frozen=True)
+class ImageSettings:
+    """How images are exported."""
+
+    export_blobs: bool = True
+    blobs_dir: Path = Path("image_blobs")
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of a run. Relative paths were resolved against `data_dir` by `config`."""
 
@@ -109,6 +119,7 @@ class Settings:
     destination_host: HostSettings = HostSettings(host_name="os_migrate_conv_dst")
     conversion: ConversionSettings = ConversionSettings()
     workloads: WorkloadSettings = WorkloadSettings()
+    images: ImageSettings = ImageSettings()
     filters: Mapping[str, NameFilter] = field(default_factory=dict)
     validate_files: bool = True
 

@@ -1,0 +1,158 @@
+"""Read the settings: one YAML file with the variables of OS Migrate, and what the command line overrides.
+
+The file may be the one that Ansible reads: other keys in it are left alone, simple templates are filled in
+(`templates`). A name that begins with `os_migrate_` and isn't one of ours is refused: it is a slip of the pen more
+often than not.
+"""
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from os_migrate import marked
+from os_migrate.errors import PlanError, Problem, UserError
+from os_migrate.marked import BadValueError, Document, Tagged
+from os_migrate.settings import CloudSettings, Settings
+from os_migrate.templates import Templates
+from os_migrate.variables import VARIABLES, Variable, mapping, name_filter, optional_text, path, text, texts
+
+DEFAULT_FILE: Final = Path("os-migrate.yml")
+FILE_VARIABLE: Final = "OS_MIGRATE_SETTINGS"
+PREFIX: Final = "os_migrate_"
+
+_AS_TYPED: Final = {text, optional_text, path}
+_STRUCTURED: Final = {mapping, name_filter, texts}
+
+
+def find_file(given: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """Return the settings file: the one given, that of OS_MIGRATE_SETTINGS, or os-migrate.yml in this directory."""
+    if given is not None:
+        return given
+    if named := environment.get(FILE_VARIABLE):
+        return Path(named)
+    return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+
+
+def load_settings(
+    file: Path | None, overrides: Mapping[str, str], environment: Mapping[str, str] = os.environ
+) -> Settings:
+    """Read the settings from `file` (None: only the overrides), with `overrides` (name to text) on top.
+
+    A relative data dir counts from the file it is written in, other relative paths from the data dir.
+
+    Raises:
+        PlanError: with every problem, each with its line.
+    """
+    problems: list[Problem] = []
+    document = _read(file) if file is not None else Document("", None)
+    values = _top(document)
+    where = {name: document.where((name,)) for name in values if name.startswith(PREFIX)}
+    for name, typed in overrides.items():
+        where[name] = f"--set {name}"
+        values[name] = _typed(name, typed, where[name])
+    templates = Templates(values, environment)
+    sections: dict[str, dict[str, Any]] = {}
+    for name, place in where.items():
+        variable = VARIABLES.get(name)
+        if variable is None:
+            problems.append(Problem(place, f"there is no variable {name}", _nearest(name)))
+            continue
+        try:
+            _fill(sections, variable, templates.fill(values[name]))
+        except BadValueError as error:
+            problems.append(Problem(place, f"{name} {error}", "see docs/settings.md"))
+    if "data_dir" not in sections.get("", {}) and not any("os_migrate_data_dir" in p.what for p in problems):
+        problems.append(_no_data_dir(file))
+    if problems:
+        raise PlanError(problems)
+    base = file.parent if file is not None and "os_migrate_data_dir" not in overrides else Path()
+    return _settings(sections, base)
+
+
+def _read(file: Path) -> Document:
+    try:
+        return marked.parse(file.read_text(encoding="utf-8"), str(file))
+    except FileNotFoundError:
+        raise UserError(f"there is no settings file {file}", remedy="name it with --settings") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{file} is not UTF-8 text", remedy="save it as UTF-8") from None
+    except OSError as error:
+        raise UserError(f"can't read {file}: {error.strerror}", remedy="check its permissions") from None
+
+
+def _top(document: Document) -> dict[str, object]:
+    value = document.value()
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        remedy = "it must hold lines of `os_migrate_...: value`"
+        problem = Problem(document.where(()), "this is no settings file", remedy)
+        raise PlanError([problem])
+    return value
+
+
+def _typed(name: str, typed: str, where: str) -> object:
+    """Return an override as YAML would have it; what is text anyway is taken as it stands."""
+    variable = VARIABLES.get(name)
+    if variable is None or variable.read not in _STRUCTURED:
+        return typed
+    return marked.parse(typed, where).value()
+
+
+def _fill(sections: dict[str, dict[str, Any]], variable: Variable, value: object) -> None:
+    if value is None:  # not set, as Ansible's null
+        return
+    if isinstance(value, Tagged):
+        raise BadValueError(f"is {value}: that can't be read here")
+    sections.setdefault(variable.section, {})[variable.field] = variable.read(value)
+
+
+def _nearest(name: str) -> str:
+    near = difflib.get_close_matches(name, VARIABLES, n=1)
+    return f"did you mean {near[0]}?" if near else "see docs/settings.md"
+
+
+def _no_data_dir(file: Path | None) -> Problem:
+    where = str(file) if file is not None else "settings"
+    remedy = "set it in the settings file, or give --data-dir: one directory for each source project"
+    if file is None:
+        remedy += "; no settings file was found (--settings, OS_MIGRATE_SETTINGS, ./os-migrate.yml)"
+    return Problem(where, "os_migrate_data_dir is not set", remedy)
+
+
+def _settings(sections: Mapping[str, dict[str, Any]], base: Path) -> Settings:
+    top = sections[""]
+    data_dir: Path = (base / top["data_dir"]).absolute()
+    empty = Settings(data_dir=data_dir)
+    clouds = data_dir / top["clouds_path"] if "clouds_path" in top else data_dir / "clouds.yaml"
+    conversion = dataclasses.replace(empty.conversion, **sections.get("conversion", {}))
+    images = dataclasses.replace(empty.images, **sections.get("images", {}))
+    return Settings(
+        data_dir=data_dir,
+        # Without the variable and without that file, openstacksdk looks where the openstack command does.
+        clouds_path=clouds if "clouds_path" in top or clouds.is_file() else None,
+        source=_cloud(empty.source, sections.get("source", {})),
+        destination=_cloud(empty.destination, sections.get("destination", {})),
+        source_host=dataclasses.replace(empty.source_host, **sections.get("source_host", {})),
+        destination_host=dataclasses.replace(empty.destination_host, **sections.get("destination_host", {})),
+        conversion=dataclasses.replace(
+            conversion,
+            keypair_private_path=data_dir / conversion.keypair_private_path,
+            link_keypair_private_path=data_dir / conversion.link_keypair_private_path,
+            known_hosts_path=data_dir / conversion.known_hosts_path,
+        ),
+        workloads=dataclasses.replace(empty.workloads, **sections.get("workloads", {})),
+        images=dataclasses.replace(images, blobs_dir=data_dir / images.blobs_dir),
+        filters=sections.get("filters", {}),
+        validate_files=top.get("validate_files", True),
+    )
+
+
+def _cloud(default: CloudSettings, given: dict[str, Any]) -> CloudSettings:
+    """Return the settings of a cloud; with auth variables there need be no clouds.yaml, unless it is named too."""
+    if "auth" in given and "cloud" not in given:
+        given = {**given, "cloud": None}
+    return dataclasses.replace(default, **given)

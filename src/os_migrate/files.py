@@ -1,0 +1,170 @@
+"""Read and write `workloads.yml` in the format of OS Migrate 1.0.x (docs/files.md).
+
+A file is read strictly, because an edit that is silently dropped costs a migration: unknown keys in `params` and
+`_migration_params`, wrong types and missing fields are refused, all at once, each with its line. `_info` is for reading
+only, so unknown keys there are ignored. Any version is read whose fields are known.
+"""
+
+import dataclasses
+import re
+from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from os_migrate import __version__, marked
+from os_migrate.durable import write_atomically
+from os_migrate.errors import PlanError, Problem, UserError
+from os_migrate.fileformat import Fault, structure, unstructure
+from os_migrate.marked import Document
+from os_migrate.model import ServerId
+from os_migrate.workload import Workload
+
+WORKLOADS_FILE: Final = "workloads.yml"
+VERSION_KEY: Final = "os_migrate_version"
+
+
+def read_workloads(file: Path) -> tuple[Workload, ...]:
+    """Return the workloads of a file, in its order.
+
+    Raises:
+        PlanError: with every problem, each with its line.
+        UserError: the file isn't there or can't be read.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"there is no {file}", remedy="run `os-migrate export workloads` first") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{file} is not UTF-8 text", remedy="save it as UTF-8") from None
+    except OSError as error:
+        raise UserError(f"can't read {file}: {error.strerror}", remedy="check its permissions") from None
+    return parse_workloads(text, str(file))
+
+
+def parse_workloads(text: str, file: str) -> tuple[Workload, ...]:
+    """Return the workloads that `text` describes; `file` is for the errors."""
+    document = marked.parse(text, file)
+    resources, problems = _resources(document)
+    workloads: list[Workload] = []
+    first: dict[ServerId, str] = {}
+    for position, resource in enumerate(resources):
+        path = ("resources", position)
+        result = structure(resource)
+        if not isinstance(result, Workload):
+            problems += [_problem(document, path, resource, fault) for fault in result]
+            continue
+        here = document.where(path)
+        if result.id in first:
+            what = f"server {result.name!r} has the id of the one at {first[result.id]}: {result.id}"
+            problems.append(Problem(here, what, "remove one of them"))
+        first.setdefault(result.id, here)
+        workloads.append(result)
+    if problems:
+        raise PlanError(problems)
+    return tuple(workloads)
+
+
+def _resources(document: Document) -> tuple[list[object], list[Problem]]:
+    value = document.value()
+    remedy = f"it must hold {VERSION_KEY} and resources, as `os-migrate export workloads` writes them"
+    if not isinstance(value, dict):
+        return [], [Problem(document.where(()), "this is no resource file", remedy)]
+    problems = [
+        Problem(document.where((key,)), f"unknown key {key}", "remove it")
+        for key in value
+        if key not in {VERSION_KEY, "resources"}
+    ]
+    if not isinstance(value.get(VERSION_KEY), str | float | int):
+        problems.append(Problem(document.where((VERSION_KEY,)), f"{VERSION_KEY} is missing", remedy))
+    resources = value.get("resources")
+    if not isinstance(resources, list):
+        problems.append(Problem(document.where(("resources",)), "resources must be a list", remedy))
+        return [], problems
+    return resources, problems
+
+
+def _problem(document: Document, path: marked.Path, resource: object, fault: Fault) -> Problem:
+    dotted = ".".join(str(step) for step in fault.path)
+    what = f"server {_called(resource)}: {dotted + ': ' if dotted else ''}{fault.what}"
+    return Problem(document.where((*path, *fault.path)), what, fault.remedy)
+
+
+def _called(resource: object) -> str:
+    """Return what people call a resource that can't be read: its name, its id, or nothing."""
+    for section, key in (("params", "name"), ("_info", "id")):
+        inner = resource.get(section) if isinstance(resource, dict) else None
+        if isinstance(inner, dict) and isinstance(inner.get(key), str):
+            return repr(inner[key])
+    return "without a name"
+
+
+def write_workloads(file: Path, workloads: Sequence[Workload]) -> None:
+    """Write a file that only its owner can read: `user_data` may hold secrets."""
+    write_atomically(file, dump_workloads(workloads))
+
+
+def dump_workloads(workloads: Sequence[Workload]) -> str:
+    """Return the text of a file, the same for the same workloads."""
+    content = {VERSION_KEY: __version__, "resources": [unstructure(w) for w in workloads]}
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Write without aliases: they surprise whoever edits the file."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 (PyYAML's signature)
+        return True
+
+
+@dataclasses.dataclass(frozen=True)
+class Merged:
+    """What a file holds after an export; the names of groups say what happened to the workloads in them."""
+
+    workloads: tuple[Workload, ...]
+    added: tuple[Workload, ...]
+    changed: tuple[Workload, ...]
+    vanished: tuple[Workload, ...]
+
+
+def merge(
+    old: Sequence[Workload], new: Sequence[Workload], alive: AbstractSet[ServerId], *, overwrite_migration_params: bool
+) -> Merged:
+    """Bring a file up to date with an export.
+
+    Servers are known by id. Those that the export covers are replaced, but for the operator's `_migration_params`;
+    those that it doesn't (a filter, an unfinished migration) stay as they are; those that are not `alive` in the source
+    leave. The file's order stays, what is new is added at its end, by name.
+    """
+    exported = {w.id: w for w in new}
+    kept: list[Workload] = []
+    changed: list[Workload] = []
+    for before in old:
+        if before.id not in alive:
+            continue
+        after = exported.pop(before.id, before)
+        if not overwrite_migration_params:
+            after = dataclasses.replace(after, migration=before.migration)
+        kept.append(after)
+        if (after.params, after.migration) != (before.params, before.migration):
+            changed.append(after)
+    added = sorted(exported.values(), key=lambda w: (w.name, w.id))
+    vanished = tuple(w for w in old if w.id not in alive)
+    return Merged((*kept, *added), tuple(added), tuple(changed), vanished)
+
+
+_SAFE: Final = re.compile(r"(?![.-])[\w.+@=-]{1,150}", re.ASCII)
+_UNSAFE: Final = re.compile(r"[^\w.+@=-]", re.ASCII)
+
+
+def log_name(name: str, server_id: ServerId, others: Collection[str] = ()) -> str:
+    """Return what a workload's log is called, without the suffix.
+
+    That is the server's name, if it is a plain one and none of `others`; otherwise the name with an underscore for
+    every character that a file system or a shell could take amiss, and the id.
+    """
+    if _SAFE.fullmatch(name) and name not in others:
+        return name
+    return f"{_UNSAFE.sub('_', name)[:100].lstrip('.-')}-{_UNSAFE.sub('_', server_id)}".lstrip("-")
