@@ -12,7 +12,7 @@ from os_migrate.events import Note, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Attempt, AttemptState, Journal
 from os_migrate.model import Server, ServerId
 from os_migrate.plan import Inventory, host_problems, resolve, source_problems, twin_of
-from os_migrate.report import WorkloadReport
+from os_migrate.report import WorkloadReport, report
 from os_migrate.run import Run
 from os_migrate.settings import Settings
 from os_migrate.workload import Workload
@@ -183,21 +183,21 @@ def _carry_out(run: Run, activity: str, act: Callable[[Run], Outcome]) -> Outcom
 
 
 def _forward(run: Run, workload: Workload, inventory: Inventory) -> Outcome:
-    twin, copied = flow.migrate(run, workload, inventory)
-    report = WorkloadReport(
-        attempt=run.attempt.id,
-        name=workload.name,
-        source_server_id=workload.id,
-        destination_server_id=twin,
-        disks=tuple(c.report for c in copied),
-        stage_seconds=tuple(run.journal.stage_seconds(run.attempt.id).items()),
-    )
-    return Outcome(workload.id, workload.name, Result.MIGRATED, f"server {twin}", report=report)
+    flow.migrate(run, workload, inventory)
+    return _migrated(run)
 
 
 def _finish(run: Run) -> Outcome:
     flow.clean_up_source(run)
-    return Outcome(run.attempt.server_id, run.attempt.name, Result.MIGRATED, "source cleaned up")
+    return _migrated(run)
+
+
+def _migrated(run: Run) -> Outcome:
+    attempt = run.journal.attempt(run.attempt.id)
+    proof = report(attempt, run.steps(), run.journal.stage_seconds(attempt.id))
+    return Outcome(
+        attempt.server_id, attempt.name, Result.MIGRATED, f"server {proof.destination_server_id}", report=proof
+    )
 
 
 def _back(run: Run) -> Outcome:

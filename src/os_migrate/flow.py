@@ -35,9 +35,8 @@ from os_migrate.model import (
     VolumeId,
     VolumeSpec,
 )
-from os_migrate.nbd import CopyJob, CopyResult, ExportJob, ScanJob, ScanResult, TunnelJob
+from os_migrate.nbd import CopyJob, ExportJob, ScanJob, ScanResult, TunnelJob
 from os_migrate.plan import Inventory, Target, boot_properties, source_problems
-from os_migrate.report import DiskReport
 from os_migrate.run import Run
 from os_migrate.step import Lasts
 from os_migrate.steps.network import AssociateFloatingIp, CreateFloatingIp, CreatePort
@@ -64,11 +63,10 @@ class Copied:
 
     disk: Disk
     volume_id: VolumeId
-    report: DiskReport
 
 
-def migrate(run: Run, workload: Workload, inventory: Inventory) -> tuple[ServerId, tuple[Copied, ...]]:
-    """Migrate a workload; return its twin and the proof of its disks. Raises before the commit leave all to `roll_back`."""
+def migrate(run: Run, workload: Workload, inventory: Inventory) -> ServerId:
+    """Migrate a workload and return its twin. After an error before the commit, `roll_back` is to be called."""
     target = check_destination(run, workload, inventory)
     stop_source(run, workload)
     check_source(run, workload)
@@ -76,7 +74,7 @@ def migrate(run: Run, workload: Workload, inventory: Inventory) -> tuple[ServerI
     copied = transfer_volumes(run, workload, exported)
     twin = create_instance(run, workload, target, copied)
     clean_up_source(run)
-    return twin, copied
+    return twin
 
 
 def check_destination(run: Run, workload: Workload, inventory: Inventory) -> Target:
@@ -142,7 +140,9 @@ def transfer_volumes(run: Run, workload: Workload, exported: Sequence[Exported])
             return ()
         created = {
             e.disk.device: run.perform(
-                CreateVolume(f"destination {e.disk.device}", Side.DESTINATION, _volume_spec(run, workload, e))
+                CreateVolume(
+                    f"destination {e.disk.device}", Side.DESTINATION, e.disk.device, _volume_spec(run, workload, e)
+                )
             )
             for e in exported
         }
@@ -159,11 +159,12 @@ def transfer_volumes(run: Run, workload: Workload, exported: Sequence[Exported])
             host_key_alias=source_host.server_id,
         )
         run.perform(StartJob("tunnel", Side.DESTINATION, tunnel))
-        copies = _copy(run, exported, created)
+        _copy(run, exported, created)
         scans = _scan(run, Side.DESTINATION, [(e.disk.device, created[e.disk.device]) for e in exported])
-        copied = tuple(_proven(e, created[e.disk.device], copies[e.disk.device], scans[e.disk.device]) for e in exported)
+        for e in exported:
+            _prove(e, created[e.disk.device], scans[e.disk.device])
         run.undo(Lasts.TRANSFER)
-        return copied
+        return tuple(Copied(e.disk, created[e.disk.device]) for e in exported)
 
 
 def create_instance(run: Run, workload: Workload, target: Target, copied: Sequence[Copied]) -> ServerId:
@@ -229,7 +230,7 @@ def _bring_boot_disk(run: Run, workload: Workload, disk: Disk) -> VolumeId:
     else:
         image = run.perform(SnapshotServer("boot disk", workload.id, name))
         spec = VolumeSpec(name, _boot_disk_gib(run, workload, image), image_id=image)
-    return run.perform(CreateVolume("source boot disk", Side.SOURCE, spec))
+    return run.perform(CreateVolume(f"source {disk.device}", Side.SOURCE, disk.device, spec))
 
 
 def _boot_disk_gib(run: Run, workload: Workload, image_id: ImageId) -> int:
@@ -286,39 +287,22 @@ def _volume_spec(run: Run, workload: Workload, exported: Exported) -> VolumeSpec
     )
 
 
-def _copy(run: Run, exported: Sequence[Exported], created: dict[str, VolumeId]) -> dict[str, CopyResult]:
+def _copy(run: Run, exported: Sequence[Exported], created: dict[str, VolumeId]) -> None:
     units = []
     for e in exported:
         job = CopyJob(run.attempt.id, e.volume_id, created[e.disk.device])
         units.append((e.disk.device, run.perform(StartJob(f"copy {e.disk.device}", Side.DESTINATION, job))))
-    copies: dict[str, CopyResult] = {}
     for device, unit in units:
-        result = run.perform(AwaitJob(f"copy {device}", Side.DESTINATION, unit, device, "copy", run.attempt.server_id))
-        assert isinstance(result, CopyResult), "a copy returns that"
-        copies[device] = result
-    return copies
+        run.perform(AwaitJob(f"copy {device}", Side.DESTINATION, unit, device, "copy", run.attempt.server_id))
 
 
-def _proven(exported: Exported, volume_id: VolumeId, copy: CopyResult, scan: ScanResult) -> Copied:
+def _prove(exported: Exported, volume_id: VolumeId, scan: ScanResult) -> None:
     if scan.digest != exported.scan.digest:
         raise DigestMismatch(
             f"{exported.disk.device}: the copy {volume_id} is not equal to its source {exported.volume_id}:"
             f" {scan.digest} is not {exported.scan.digest}",
             remedy="nothing of it is kept; check the destination's storage, then migrate again",
         )
-    report = DiskReport(
-        device=exported.disk.device,
-        source_volume_id=exported.disk.volume_id,
-        destination_volume_id=volume_id,
-        size_bytes=exported.scan.size_bytes,
-        data_bytes=exported.scan.data_bytes,
-        extents=exported.scan.extents,
-        source_digest=exported.scan.digest,
-        destination_digest=scan.digest,
-        copy_seconds=copy.seconds,
-        wire_bytes=copy.wire_bytes,
-    )
-    return Copied(exported.disk, volume_id, report)
 
 
 def _nic(run: Run, workload: Workload, target: Target, number: int) -> Nic:

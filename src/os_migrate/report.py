@@ -1,13 +1,20 @@
-"""What a migration leaves as proof: for each disk, what was copied and both digests."""
+"""The proof that a migration leaves: for each disk what was copied, and both digests. Made from the journal alone."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from os_migrate.model import AttemptId, ServerId, VolumeId
+from os_migrate.journal import Attempt, StepRecord
+from os_migrate.model import AttemptId, ServerId, Side, VolumeId
+from os_migrate.nbd import CopyResult, ScanResult
+from os_migrate.steps.servers import CreateServer, Survey, SurveySource
+from os_migrate.steps.transfer import AwaitJob
+from os_migrate.steps.volumes import CreateVolume
 
 
 @dataclass(frozen=True)
 class DiskReport:
-    """One disk. Both digests are those of `nbd.ScanResult`, each read on its own side after the copy was flushed.
+    """One disk. Both digests are those of `nbd.ScanResult`, each read on its own side; the copy's after it was flushed.
 
     `source_volume_id` is None for a boot disk that was local to Nova.
     """
@@ -34,3 +41,62 @@ class WorkloadReport:
     destination_server_id: ServerId
     disks: tuple[DiskReport, ...]
     stage_seconds: tuple[tuple[str, float], ...]
+
+
+def report(attempt: Attempt, steps: Sequence[StepRecord], stage_seconds: Mapping[str, float]) -> WorkloadReport:
+    """Return what the journal says of a migration that is done."""
+    found = _Results(steps)
+    survey: Survey = found.one(SurveySource)
+    disks = []
+    for disk in survey.disks:
+        copy = found.job("copy", disk.device)
+        if not isinstance(copy, CopyResult):
+            continue  # not copied: the twin boots from an image, or the operator brought the volumes
+        source, destination = found.job("scan", disk.device), found.job("verify", disk.device)
+        assert isinstance(source, ScanResult), "what was copied was scanned"
+        assert isinstance(destination, ScanResult), "what was copied was verified"
+        disk_report = DiskReport(
+            device=disk.device,
+            source_volume_id=disk.volume_id,
+            destination_volume_id=found.volume(disk.device),
+            size_bytes=source.size_bytes,
+            data_bytes=source.data_bytes,
+            extents=source.extents,
+            source_digest=source.digest,
+            destination_digest=destination.digest,
+            copy_seconds=copy.seconds,
+            wire_bytes=copy.wire_bytes,
+        )
+        disks.append(disk_report)
+    return WorkloadReport(
+        attempt=attempt.id,
+        name=attempt.name,
+        source_server_id=attempt.server_id,
+        destination_server_id=found.one(CreateServer),
+        disks=tuple(disks),
+        stage_seconds=tuple(stage_seconds.items()),
+    )
+
+
+class _Results:
+    """Look up the results of steps."""
+
+    def __init__(self, steps: Sequence[StepRecord]) -> None:
+        self._steps = steps
+
+    def one(self, kind: type) -> Any:  # noqa: ANN401 (each kind has its own)
+        return next(r.result for r in self._steps if isinstance(r.step, kind))
+
+    def job(self, activity: str, disk: str) -> object:
+        for record in self._steps:
+            match record.step:
+                case AwaitJob() as job if (job.activity, job.disk) == (activity, disk):
+                    return record.result
+        return None
+
+    def volume(self, disk: str) -> VolumeId:
+        for record in self._steps:
+            match record.step:
+                case CreateVolume(side=Side.DESTINATION) as create if create.device == disk:
+                    return VolumeId(record.result)
+        raise AssertionError(f"no volume was made for {disk}")

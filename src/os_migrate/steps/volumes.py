@@ -41,9 +41,10 @@ class SnapshotVolume(Step[SnapshotId]):
 
 @dataclass(frozen=True)
 class CreateVolume(Step[VolumeId]):
-    """Create a volume: in the source a temporary copy of the boot disk, in the destination one that is kept."""
+    """Create a volume for a disk: in the source a temporary copy of the boot disk, in the destination one that is kept."""
 
     side: Side
+    device: str
     spec: VolumeSpec | None = field(default=None, metadata={"journal": False})
 
     @property
