@@ -1,9 +1,12 @@
 """The proof that a migration leaves: for each disk what was copied, and both digests. Made from the journal alone."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from os_migrate.durable import write_atomically
 from os_migrate.journal import Attempt, StepRecord
 from os_migrate.model import AttemptId, ServerId, Side, VolumeId
 from os_migrate.nbd import CopyResult, ScanResult
@@ -78,6 +81,14 @@ def report(attempt: Attempt, steps: Sequence[StepRecord], stage_seconds: Mapping
     )
 
 
+def write_report(proof: WorkloadReport, directory: Path) -> Path:
+    """Write a report as JSON, named after the source server's id; return its path."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    file = directory / f"{proof.source_server_id}.json"
+    write_atomically(file, json.dumps(asdict(proof), indent=2) + "\n")
+    return file
+
+
 class _Results:
     """Look up the results of steps."""
 
@@ -98,5 +109,5 @@ class _Results:
         for record in self._steps:
             match record.step:
                 case CreateVolume(side=Side.DESTINATION) as create if create.device == disk:
-                    return VolumeId(record.result)
+                    return VolumeId(str(record.result))
         raise AssertionError(f"no volume was made for {disk}")
