@@ -112,6 +112,41 @@ class Subnet(Named):
 
 
 @dataclass(frozen=True)
+class KeyPair(Named):
+    """A key pair of the user."""
+
+    public_key: str = ""
+
+
+class PartKind(StrEnum):
+    """What a server's network is made of."""
+
+    NETWORK = "network"
+    SUBNET = "subnet"
+    ROUTER = "router"
+    SECURITY_GROUP = "security group"
+
+
+@dataclass(frozen=True)
+class NetworkPart(Named):
+    """A network, subnet, router or security group, with its description; a subnet has its network too."""
+
+    description: str = ""
+    network_id: NetworkId | None = None
+
+
+@dataclass(frozen=True)
+class SubnetRange:
+    """The addresses of a subnet: `first` to `last` are for servers, the router has `gateway`."""
+
+    cidr: str
+    first: str
+    last: str
+    gateway: str
+    nameservers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Attachment:
     """A volume on a server. `device` is what Nova reports: a wish, not where the guest sees it."""
 
@@ -273,8 +308,9 @@ class Nic:
 
 @dataclass(frozen=True)
 class BlockDevice:
-    """One entry of Nova's block_device_mapping_v2: a volume, or an image for a local boot disk.
+    """One entry of Nova's block_device_mapping_v2: a volume, or an image for a boot disk.
 
+    The disk of an image is local, or a new volume where `volume_size_gib` is given.
     Source: https://docs.openstack.org/nova/latest/user/block-device-mapping.html
     """
 
@@ -283,6 +319,7 @@ class BlockDevice:
     image_id: ImageId | None = None
     delete_on_termination: bool = False
     device: str | None = None
+    volume_size_gib: int | None = None
 
 
 @dataclass(frozen=True)

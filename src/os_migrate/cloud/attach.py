@@ -1,0 +1,115 @@
+"""Attach and detach: Nova acts, and both Nova and Cinder must agree that it is done."""
+
+from http import HTTPStatus
+
+from os_migrate.cloud.block import BlockStorage
+from os_migrate.cloud.calls import Json, Refused, Service
+from os_migrate.cloud.compute import Compute, at_least
+from os_migrate.cloud.waiting import wait_for
+from os_migrate.errors import CloudError, NotFound
+from os_migrate.model import ServerId, Volume, VolumeId
+
+TIMEOUT_S = 300.0
+MOVING = ("attaching", "detaching", "reserved")
+"""A volume that is being attached or detached."""
+
+
+class Attachments(Compute, BlockStorage):
+    """The part of `world.Cloud` that takes Nova and Cinder together."""
+
+    def attach_volume(
+        self, server_id: ServerId, volume_id: VolumeId, *, device: str | None, delete_on_termination: bool
+    ) -> None:
+        """Attach a volume and wait until it is in use; attached there already is fine."""
+        if not self._lists(server_id, volume_id):
+            self._ask_to_attach(server_id, volume_id, device, delete_on_termination=delete_on_termination)
+
+        def look() -> bool | None:
+            volume = self.volume(volume_id)
+            self.refuse_error_state(f"volume {volume_id}", volume_id, volume.status)
+            if volume.status == "in-use" and _is_on(volume, server_id):
+                return True if self._lists(server_id, volume_id) else None
+            if volume.status == "available" and not self._lists(server_id, volume_id):
+                # Nova reserves the volume before it answers, and frees it where the attachment fails.
+                raise CloudError(
+                    f"{self._api.name}: volume {volume_id} could not be attached to server {server_id}; Nova gave up",
+                    remedy=f"see openstack server event list {server_id}",
+                )
+            return None
+
+        what = f"{self._api.name}: volume {volume_id} is attached to server {server_id}"
+        wait_for(look, what=what, timeout_s=TIMEOUT_S, clock=self._api.clock)
+
+    def detach_volume(self, server_id: ServerId, volume_id: VolumeId) -> None:
+        """Detach a volume and wait until it is available; not attached there is fine."""
+        asked = self._ask_to_detach(server_id, volume_id)
+        was_detaching = False
+
+        def look() -> bool | None:
+            nonlocal was_detaching
+            try:
+                volume = self.volume(volume_id)
+            except NotFound:
+                return True
+            self.refuse_error_state(f"volume {volume_id}", volume_id, volume.status)
+            if not _is_on(volume, server_id) and volume.status not in MOVING:
+                return True
+            if asked and was_detaching and volume.status == "in-use" and self._lists(server_id, volume_id):
+                raise CloudError(
+                    f"{self._api.name}: server {server_id} does not let go of volume {volume_id}",
+                    remedy="stop using it in the guest, or stop the server",
+                )
+            was_detaching = was_detaching or volume.status == "detaching"
+            return None
+
+        what = f"{self._api.name}: volume {volume_id} is detached from server {server_id}"
+        wait_for(look, what=what, timeout_s=TIMEOUT_S, clock=self._api.clock)
+
+    def _lists(self, server_id: ServerId, volume_id: VolumeId) -> bool:
+        return any(raw["volumeId"] == volume_id for raw in self._raw_attachments(server_id))
+
+    def _ask_to_attach(
+        self, server_id: ServerId, volume_id: VolumeId, device: str | None, *, delete_on_termination: bool
+    ) -> None:
+        doing = f"attach volume {volume_id} to server {server_id}"
+        wanted: Json = {"volumeId": volume_id}
+        if device:
+            wanted["device"] = device
+        if at_least(self._version(), "2.79"):
+            wanted["delete_on_termination"] = delete_on_termination
+        elif delete_on_termination:
+            raise CloudError(
+                f"{self._api.name}: {doing}: this cloud is too old to delete a volume with its server",
+                remedy="give the volume to the server when it is created, or set delete_on_termination to false",
+            )
+        self._api.post(
+            Service.COMPUTE,
+            f"/servers/{server_id}/os-volume_attachments",
+            doing,
+            {"volumeAttachment": wanted},
+            microversion=self._version(),
+        )
+
+    def _ask_to_detach(self, server_id: ServerId, volume_id: VolumeId) -> bool:
+        """Return whether Nova had the volume there."""
+        try:
+            self._api.delete(
+                Service.COMPUTE,
+                f"/servers/{server_id}/os-volume_attachments/{volume_id}",
+                f"detach volume {volume_id} from server {server_id}",
+                microversion=self._version(),
+            )
+        except NotFound:
+            return False
+        except Refused as refused:
+            # Asked for before, by a process that died or by a call whose answer was lost.
+            if (
+                refused.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT)
+                or self.volume(volume_id).status != "detaching"
+            ):
+                raise
+        return True
+
+
+def _is_on(volume: Volume, server_id: ServerId) -> bool:
+    return any(attachment.server_id == server_id for attachment in volume.attachments)

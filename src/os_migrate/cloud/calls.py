@@ -1,0 +1,235 @@
+"""One call to a cloud: on this thread's connection, retried where that is safe, counted, its errors translated.
+
+    answer                                 raised
+    404                                    NotFound
+    no answer, 429, 502, 503, 504          CloudUnavailable   (GET, PUT and DELETE were tried again before)
+    any other 4xx, 500                     Refused, a CloudError with the service's own words and the request's id
+
+A POST is never sent twice here: the first may have been obeyed. The runner looks before it does it again.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import stamina
+from keystoneauth1 import adapter
+from keystoneauth1 import exceptions as ks
+from openstack import exceptions as sdk
+from openstack import utils
+from openstack.connection import Connection
+from requests import RequestException, Response
+
+from os_migrate.cloud.refusals import Refused, Unanswered, refusal, unanswered
+from os_migrate.errors import CloudError
+from os_migrate.world import Clock
+
+Json = dict[str, Any]
+
+ATTEMPTS = 5
+RETRYING_S = 60.0
+TIMEOUT_S = (10, 120)
+"""To connect, and between bytes: Nova holds an attach request until its compute host has answered."""
+
+
+class Service(StrEnum):
+    """The services that are used, as openstacksdk names their proxies."""
+
+    COMPUTE = "compute"
+    BLOCK = "block_storage"
+    IMAGE = "image"
+    NETWORK = "network"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a service said yes with."""
+
+    body: Json
+    location: str | None = None
+
+
+class Api:
+    """The calls to one cloud, from any thread."""
+
+    def __init__(self, name: str, open_connection: Callable[[], Connection], clock: Clock) -> None:
+        self.name = name
+        self.clock = clock
+        self._open_connection = open_connection
+        self._thread = threading.local()
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._microversions: dict[Service, str] = {}
+
+    @property
+    def calls(self) -> int:
+        """Return how many HTTP answers were received, those of Keystone included."""
+        with self._lock:
+            return self._calls
+
+    def project_id(self) -> str:
+        """Return the project that the credentials are scoped to."""
+        for attempt in _attempts():
+            with attempt, self._translated("authenticate"):
+                project_id: str | None = self._connection().session.get_project_id()
+        if not project_id:
+            raise CloudError(
+                f"{self.name}: the credentials are not scoped to a project",
+                remedy="name a project in the auth settings",
+            )
+        return project_id
+
+    def microversion(self, service: Service, highest: str) -> str | None:
+        """Return the highest microversion, up to `highest`, that the service offers; None where it has none.
+
+        Each service is asked with one `highest` only.
+        """
+        if service not in self._microversions:
+            for attempt in _attempts():
+                with attempt, self._translated(f"ask {service} for its versions"):
+                    offered = utils.maximum_supported_microversion(self._proxy(service), highest)
+            if offered is None:  # it has none, or could not say so now
+                return None
+            self._microversions[service] = offered
+        return self._microversions[service]
+
+    def get(
+        self,
+        service: Service,
+        path: str,
+        doing: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        microversion: str | None = None,
+    ) -> Json:
+        """Return the answer's body. `doing` says in an error what for: "read server 4711"."""
+        return self._again(service, "GET", path, doing, params=params, microversion=microversion).body
+
+    def pages(
+        self,
+        service: Service,
+        path: str,
+        key: str,
+        doing: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        microversion: str | None = None,
+    ) -> Iterator[Json]:
+        """Yield the items of a list, page by page."""
+        query = dict(params or {})
+        while True:
+            body = self.get(service, path, doing, params=query, microversion=microversion)
+            items = body.get(key) or []
+            yield from items
+            if not items or not _has_more(body, key):
+                return
+            query["marker"] = items[-1]["id"]
+
+    def post(
+        self,
+        service: Service,
+        path: str,
+        doing: str,
+        body: Json,
+        *,
+        microversion: str | None = None,
+        secret: str | None = None,
+    ) -> Answer:
+        """Send a body once. Where it holds a `secret`, that goes into no log and no error."""
+        return self._once(service, "POST", path, doing, body=body, microversion=microversion, secret=secret)
+
+    def put(self, service: Service, path: str, doing: str, body: Json) -> Json:
+        """Replace something: doing it twice is the same as once."""
+        return self._again(service, "PUT", path, doing, body=body).body
+
+    def delete(self, service: Service, path: str, doing: str, *, microversion: str | None = None) -> None:
+        """Delete something. Raise NotFound if it isn't there."""
+        self._again(service, "DELETE", path, doing, microversion=microversion)
+
+    def _again(
+        self,
+        service: Service,
+        method: str,
+        path: str,
+        doing: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        microversion: str | None = None,
+    ) -> Answer:
+        for attempt in _attempts():
+            with attempt:
+                return self._once(service, method, path, doing, params=params, body=body, microversion=microversion)
+        raise AssertionError("stamina returns or raises")
+
+    def _once(
+        self,
+        service: Service,
+        method: str,
+        path: str,
+        doing: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        microversion: str | None = None,
+        secret: str | None = None,
+    ) -> Answer:
+        with self._translated(doing):
+            response: Response = self._proxy(service).request(
+                path,
+                method,
+                params=params,
+                json=body,
+                microversion=microversion,  # given even where None, so that no default of clouds.yaml changes an answer
+                timeout=TIMEOUT_S,
+                skip_cache=True,
+                log=secret is None,
+            )
+            error = refusal(response, f"{self.name}: {doing}", secret)
+            if error:
+                raise error
+            return Answer(body=response.json() if response.content else {}, location=response.headers.get("location"))
+
+    def _connection(self) -> Connection:
+        connection: Connection | None = getattr(self._thread, "connection", None)
+        if connection is None:
+            connection = self._open_connection()
+            connection.session.session.hooks["response"].append(self._count)
+            self._thread.connection = connection
+        return connection
+
+    def _proxy(self, service: Service) -> adapter.Adapter:
+        proxy: adapter.Adapter = getattr(self._connection(), service)
+        return proxy
+
+    def _count(self, _response: Response, *_args: object, **_kwargs: object) -> None:
+        with self._lock:
+            self._calls += 1
+
+    @contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        """Turn what the SDK, keystoneauth and requests raise into errors of ours."""
+        try:
+            yield
+        except (ks.ClientException, sdk.SDKException, RequestException) as error:
+            raise unanswered(error, f"{self.name}: {doing}") from None
+
+
+def _attempts() -> Iterator[Any]:
+    def pause(error: Exception) -> bool | float:
+        if not isinstance(error, Unanswered):
+            return False
+        return True if error.retry_after_s is None else error.retry_after_s
+
+    return iter(stamina.retry_context(on=pause, attempts=ATTEMPTS, timeout=RETRYING_S, wait_initial=0.5, wait_max=10.0))
+
+
+def _has_more(body: Json, key: str) -> bool:
+    links = body.get(f"{key}_links") or []
+    return bool(body.get("next")) or any(link.get("rel") == "next" for link in links)
+
+
+__all__ = ["Api", "Json", "Refused", "Service"]

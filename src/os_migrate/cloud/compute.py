@@ -1,0 +1,271 @@
+"""Nova: servers, flavors, key pairs, zones."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from urllib.parse import quote
+
+from os_migrate.cloud import views
+from os_migrate.cloud.calls import Api, Json, Refused, Service
+from os_migrate.cloud.waiting import wait_for
+from os_migrate.errors import CloudError, NotFound
+from os_migrate.model import (
+    BlockDevice,
+    Flavor,
+    ImageId,
+    Named,
+    Nic,
+    Server,
+    ServerId,
+    ServerSpec,
+    ServerStatus,
+)
+
+MICROVERSION = "2.79"
+"""The newest that is used (delete_on_termination of an attachment); what is missing in an older cloud is done without.
+
+Source: https://docs.openstack.org/nova/latest/reference/api-microversion-history.html
+"""
+
+DELETE_TIMEOUT_S = 300.0
+STOPPING = ("powering-off", "stopping")
+STARTING = ("powering-on", "starting")
+
+
+class Compute:
+    """The part of `world.Cloud` that Nova answers."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def servers(self) -> Sequence[Server]:
+        """Return the project's servers. Devices of their volumes are told by `server` only."""
+        pages = self._api.pages(
+            Service.COMPUTE, "/servers/detail", "servers", "list the servers", microversion=self._version()
+        )
+        raws = list(pages)
+        return [views.server(raw, views.unlocated_volumes(raw), self._flavor_name(raw)) for raw in raws]
+
+    def server(self, server_id: ServerId) -> Server:
+        """Return a server with its volumes in Nova's order."""
+        raw = self._raw_server(server_id)
+        return views.server(raw, views.server_volumes(raw, self._raw_attachments(server_id)), self._flavor_name(raw))
+
+    def server_security_groups(self, server_id: ServerId) -> Sequence[Named]:
+        """Return the security groups of a server, as Nova lists them."""
+        body = self._get(f"/servers/{server_id}/os-security-groups", f"read the security groups of server {server_id}")
+        return [views.named(raw) for raw in body["security_groups"]]
+
+    def flavors(self) -> Sequence[Flavor]:
+        """Return the flavors that the project can use."""
+        pages = self._api.pages(
+            Service.COMPUTE, "/flavors/detail", "flavors", "list the flavors", microversion=self._version()
+        )
+        return [views.flavor(raw) for raw in pages]
+
+    def keypairs(self) -> Sequence[Named]:
+        """Return the user's key pairs (id and name are equal)."""
+        body = self._get("/os-keypairs", "list the key pairs")
+        names = [entry["keypair"]["name"] for entry in body["keypairs"]]
+        return [Named(id=name, name=name) for name in names]
+
+    def availability_zones(self) -> Sequence[Named]:
+        """Return Nova's available zones."""
+        body = self._get("/os-availability-zone", "list Nova's availability zones")
+        zones = [zone for zone in body["availabilityZoneInfo"] if zone["zoneState"]["available"]]
+        return [Named(id=zone["zoneName"], name=zone["zoneName"]) for zone in zones]
+
+    def create_server(self, spec: ServerSpec) -> ServerId:
+        """Ask for a server; don't wait."""
+        doing = f"create server {spec.name!r}"
+        version = self._version()
+        if spec.tags and not at_least(version, "2.52"):
+            raise CloudError(f"{self._api.name}: {doing}: this cloud is too old for tags", remedy="remove its tags")
+        body = server_request(spec, has_description=at_least(version, "2.19"), must_say_none=at_least(version, "2.37"))
+        answer = self._api.post(Service.COMPUTE, "/servers", doing, body, microversion=version, secret=spec.user_data)
+        return ServerId(answer.body["server"]["id"])
+
+    def await_server(self, server_id: ServerId, status: ServerStatus, timeout_s: float) -> Server:
+        """Return the server when it has `status`; raise CloudError if it goes to ERROR or time runs out."""
+
+        def look() -> bool | None:
+            raw = self._raw_server(server_id)
+            if raw["status"] == "ERROR" and status is not ServerStatus.ERROR:
+                fault = (raw.get("fault") or {}).get("message") or "Nova gives no reason"
+                raise CloudError(
+                    f"{self._api.name}: server {raw.get('name')!r} ({server_id}) went to ERROR: {fault}",
+                    remedy=f"see openstack server show {server_id}",
+                )
+            return True if raw["status"] == status else None
+
+        what = f"{self._api.name}: server {server_id} becomes {status}"
+        wait_for(look, what=what, timeout_s=timeout_s, clock=self._api.clock)
+        return self.server(server_id)
+
+    def stop_server(self, server_id: ServerId) -> None:
+        """Ask Nova to shut the guest down; a server that is off already is fine."""
+        self._switch(server_id, "os-stop", ServerStatus.SHUTOFF, STOPPING)
+
+    def start_server(self, server_id: ServerId) -> None:
+        """Ask Nova to start a server; one that runs already is fine."""
+        self._switch(server_id, "os-start", ServerStatus.ACTIVE, STARTING)
+
+    def delete_server(self, server_id: ServerId) -> None:
+        """Delete a server and wait until it is gone."""
+        try:
+            self._api.delete(
+                Service.COMPUTE,
+                f"/servers/{server_id}",
+                f"delete server {server_id}",
+                microversion=self._version(),
+            )
+        except NotFound:
+            return
+
+        def look() -> bool | None:
+            try:
+                raw = self._raw_server(server_id)
+            except NotFound:
+                return True
+            if raw["status"] == "ERROR" and raw.get("OS-EXT-STS:task_state") != "deleting":
+                fault = (raw.get("fault") or {}).get("message") or "Nova gives no reason"
+                raise CloudError(
+                    f"{self._api.name}: server {server_id} could not be deleted: {fault}",
+                    remedy=f"try openstack server delete {server_id}, or ask the cloud's operator",
+                )
+            # A cloud may keep deleted servers for a while; for a tenant they are gone.
+            return True if raw["status"] in ("DELETED", "SOFT_DELETED") else None
+
+        what = f"{self._api.name}: server {server_id} is gone"
+        wait_for(look, what=what, timeout_s=DELETE_TIMEOUT_S, clock=self._api.clock)
+
+    def set_server_metadata(self, server_id: ServerId, metadata: Mapping[str, str | None]) -> None:
+        """Set the given keys, remove those that are None."""
+        doing = f"set metadata of server {server_id}"
+        path = f"/servers/{server_id}/metadata"
+        there = self._get(path, doing)["metadata"]
+        wanted = {key: value for key, value in metadata.items() if value is not None and there.get(key) != value}
+        if wanted:
+            self._api.post(Service.COMPUTE, path, doing, {"metadata": wanted}, microversion=self._version())
+        for key in [key for key, value in metadata.items() if value is None and key in there]:
+            try:
+                self._api.delete(Service.COMPUTE, f"{path}/{quote(key)}", doing, microversion=self._version())
+            except NotFound:
+                continue
+
+    def create_server_image(self, server_id: ServerId, name: str, metadata: Mapping[str, str]) -> ImageId:
+        """Ask Nova for an image of a server's local boot disk; don't wait."""
+        answer = self._api.post(
+            Service.COMPUTE,
+            f"/servers/{server_id}/action",
+            f"create image {name!r} of server {server_id}",
+            {"createImage": {"name": name, "metadata": dict(metadata)}},
+            microversion=self._version(),
+        )
+        if at_least(self._version(), "2.45"):
+            return ImageId(answer.body["image_id"])
+        return ImageId((answer.location or "").rstrip("/").rpartition("/")[2])
+
+    def _version(self) -> str | None:
+        return self._api.microversion(Service.COMPUTE, MICROVERSION)
+
+    def _get(self, path: str, doing: str) -> Json:
+        return self._api.get(Service.COMPUTE, path, doing, microversion=self._version())
+
+    def _raw_server(self, server_id: ServerId) -> Json:
+        raw: Json = self._get(f"/servers/{server_id}", f"read server {server_id}")["server"]
+        return raw
+
+    def _raw_attachments(self, server_id: ServerId) -> list[Json]:
+        body = self._get(f"/servers/{server_id}/os-volume_attachments", f"read the volumes of server {server_id}")
+        raws: list[Json] = body["volumeAttachments"]
+        return raws
+
+    def _flavor_name(self, raw: Json) -> str:
+        flavor: Json = raw.get("flavor") or {}
+        if "original_name" in flavor:  # since 2.47
+            return str(flavor["original_name"])
+        if "id" not in flavor:
+            return ""
+        try:
+            return str(self._get(f"/flavors/{flavor['id']}", f"read flavor {flavor['id']}")["flavor"]["name"])
+        except NotFound:  # deleted since
+            return ""
+
+    def _switch(self, server_id: ServerId, action: str, wanted: ServerStatus, on_the_way: tuple[str, ...]) -> None:
+        try:
+            self._api.post(
+                Service.COMPUTE,
+                f"/servers/{server_id}/action",
+                f"{action.removeprefix('os-')} server {server_id}",
+                {action: None},
+                microversion=self._version(),
+            )
+        except Refused as refused:
+            if refused.status != HTTPStatus.CONFLICT:
+                raise
+            raw = self._raw_server(server_id)
+            if raw["status"] != wanted and raw.get("OS-EXT-STS:task_state") not in on_the_way:
+                raise
+
+
+def at_least(version: str | None, wanted: str) -> bool:
+    """Say whether a microversion has come as far as `wanted`."""
+
+    def numbers(text: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in text.split("."))
+
+    return version is not None and numbers(version) >= numbers(wanted)
+
+
+def server_request(spec: ServerSpec, *, has_description: bool, must_say_none: bool) -> Json:
+    """Return the body that asks for a server; what the spec leaves open is left to Nova.
+
+    Source: https://docs.openstack.org/api-ref/compute/#create-server
+    """
+    local = next(
+        (device.image_id for device in spec.block_devices if device.image_id and not device.volume_size_gib),
+        None,
+    )
+    wanted = {
+        "name": spec.name,
+        "flavorRef": spec.flavor_id,
+        "imageRef": spec.image_id or local,
+        "block_device_mapping_v2": [_block_device(device) for device in spec.block_devices] or None,
+        "networks": [_nic(nic) for nic in spec.nics] or ("none" if must_say_none else None),
+        "key_name": spec.key_name,
+        "availability_zone": spec.availability_zone,
+        "config_drive": spec.config_drive,
+        "OS-DCF:diskConfig": spec.disk_config,
+        "description": spec.description if has_description else None,
+        "metadata": dict(spec.metadata) or None,
+        "tags": list(spec.tags) or None,
+        "user_data": spec.user_data,
+    }
+    if any(nic.port_id is None for nic in spec.nics) and spec.security_group_names:  # a port that exists has its own
+        wanted["security_groups"] = [{"name": name} for name in spec.security_group_names]
+    body: Json = {"server": {key: value for key, value in wanted.items() if value is not None}}
+    if spec.scheduler_hints:
+        body["os:scheduler_hints"] = dict(spec.scheduler_hints)
+    return body
+
+
+def _block_device(device: BlockDevice) -> Json:
+    entry: Json = {"boot_index": device.boot_index, "delete_on_termination": device.delete_on_termination}
+    if device.volume_id:
+        entry |= {"source_type": "volume", "destination_type": "volume", "uuid": device.volume_id}
+    elif device.volume_size_gib:
+        entry |= {"source_type": "image", "destination_type": "volume", "uuid": device.image_id}
+        entry["volume_size"] = device.volume_size_gib
+    else:
+        # A local disk always goes with its server; Nova refuses another wish.
+        entry |= {"source_type": "image", "destination_type": "local", "uuid": device.image_id}
+        entry["delete_on_termination"] = True
+    if device.device:
+        entry["device_name"] = device.device
+    return entry
+
+
+def _nic(nic: Nic) -> Json:
+    if nic.port_id:
+        return {"port": nic.port_id}
+    return {"uuid": nic.network_id} | ({"fixed_ip": nic.fixed_ip} if nic.fixed_ip else {})
