@@ -20,7 +20,7 @@ from lab.scenario import Guest, Shape
 from lab.settings import STATE_DIR
 
 DIRECTORY = STATE_DIR / "demo"
-SERVER = Shape("demo", data_gib=(1,), metadata=(("role", "demo"),))
+SERVER = Shape("demo", "10.0.0.100", data_gib=(1,), metadata=(("role", "demo"),))
 DATA_MIB = 48
 BOOT_MIB = 4
 
@@ -92,7 +92,9 @@ def demo(*, keep_hosts: bool) -> None:
     (data_disk,) = scenario.data_disks(guest)
     files = scenario.write_files(guest, data_disk, DATA_MIB)
     boot_file = scenario.write_boot_file(guest, BOOT_MIB)
-    print(f"  {server.name} ({server.id}) answers SSH at {guest.address}\n  {boot_file}\n  " + files.replace("\n", "\n  "))
+    print(
+        f"  {server.name} ({server.id}) answers SSH at {guest.address}\n  {boot_file}\n  " + files.replace("\n", "\n  ")
+    )
 
     before = scenario.holdings(source), scenario.holdings(destination)
     say("a conversion host in each cloud, at the same time")
@@ -138,7 +140,10 @@ def prove(
     for disk in report["disks"]:
         equal = disk["source_digest"] == disk["destination_digest"]
         check(f"{disk['device']}: digests of source and copy are equal: {disk['source_digest']}", equal)
-    old, new = next(iter(source.network.ports(device_id=server.id))), next(iter(destination.network.ports(device_id=twin.id)))
+    old, new = (
+        next(iter(source.network.ports(device_id=server.id))),
+        next(iter(destination.network.ports(device_id=twin.id))),
+    )
     check(f"it has the same MAC {new.mac_address}", new.mac_address == old.mac_address)
     check(
         f"it has the same address {new.fixed_ips[0]['ip_address']}",
@@ -151,9 +156,14 @@ def prove(
         check("nothing else is left in the source", scenario.holdings(source) == before[0])
         made = {"servers": 1, "volumes": 2, "ports": 1, "floating IPs": 1}
         grown = {
-            kind: len(held - before[1][kind]) for kind, held in scenario.holdings(destination).items() if held - before[1][kind]
+            kind: len(held - before[1][kind])
+            for kind, held in scenario.holdings(destination).items()
+            if held - before[1][kind]
         }
-        check("in the destination there is the twin with two volumes, a port and a floating IP, and nothing else", grown == made)
+        check(
+            "in the destination there is the twin with two volumes, a port and a floating IP, and nothing else",
+            grown == made,
+        )
     print("\nStage                    seconds")
     for stage, seconds in report["stage_seconds"]:
         print(f"  {stage:22} {seconds:7.1f}")

@@ -68,18 +68,20 @@ class Guest:
         argv += [word for option in options for word in ("-o", option)]
         argv += [f"root@{self.address}", "sh -s"]
         try:
-            return subprocess.run(
-                argv, input=script, text=True, capture_output=True, check=False, timeout=timeout_s
-            )
+            return subprocess.run(argv, input=script, text=True, capture_output=True, check=False, timeout=timeout_s)
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(argv, 255, "", "timeout")
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What kind of server to make. `data_gib` are its data volumes, attached in this order."""
+    """What kind of server to make. `data_gib` are its data volumes, attached in this order.
+
+    `fixed_ip` is beyond the first addresses of `net1`, which DHCP and the router of either cloud may hold.
+    """
 
     name: str
+    fixed_ip: str
     boot_volume: bool = False
     data_gib: tuple[int, ...] = ()
     delete_on_termination: bool = False
@@ -94,7 +96,7 @@ def create_server(cloud: Any, shape: Shape) -> Any:
     arguments: dict[str, Any] = {
         "name": shape.name,
         "flavor_id": cloud.compute.find_flavor(FLAVOR, ignore_missing=False).id,
-        "networks": [{"uuid": network.id}],
+        "networks": [{"uuid": network.id, "fixed_ip": shape.fixed_ip}],
         "key_name": KEYPAIR,
         "security_groups": [{"name": SECURITY_GROUP}],
         "metadata": dict(shape.metadata),
@@ -152,8 +154,10 @@ def guest_of(cloud: Any, server: Any) -> Guest:
 
 def data_disks(guest: Guest) -> list[str]:
     """Return the guest's disks other than the one it booted from, in the order of their names."""
-    names = guest.run("cd /sys/block; root=$(findfs LABEL=labroot); for d in vd* sd*; do"
-                      " case $root in /dev/$d*) ;; *) [ -e $d ] && echo $d;; esac; done; true").split()
+    names = guest.run(
+        "cd /sys/block; root=$(findfs LABEL=labroot); for d in vd* sd*; do"
+        " case $root in /dev/$d*) ;; *) [ -e $d ] && echo $d;; esac; done; true"
+    ).split()
     return [f"/dev/{name}" for name in sorted(names, key=lambda n: (len(n), n))]
 
 

@@ -75,7 +75,9 @@ def migrate(world: World, journal: Journal, workloads: Sequence[Workload], setti
         if outcomes[workload.id] is None:
             attempt = journal.begin(workload.id, workload.name)
             run = Run(world, journal, attempt, settings)
-            outcomes[workload.id] = _carry_out(run, "migrate", partial(_forward, workload=workload, inventory=inventory))
+            outcomes[workload.id] = _carry_out(
+                run, "migrate", partial(_forward, workload=workload, inventory=inventory)
+            )
     return [o for o in outcomes.values() if o is not None]
 
 
@@ -133,7 +135,9 @@ def _refuse_or_skip(
 ) -> Outcome | None:
     """Return why a workload is not migrated in this run, or None."""
     if twin := twin_of(workload, inventory.servers):
-        return _tell_end(world, Outcome(workload.id, workload.name, Result.SKIPPED, f"already migrated: server {twin.id}"))
+        return _tell_end(
+            world, Outcome(workload.id, workload.name, Result.SKIPPED, f"already migrated: server {twin.id}")
+        )
     hosts = [h for h in (world.source_host, world.destination_host) if h is not None]
     if workload.id in {h.server_id for h in hosts}:
         return _tell_end(world, Outcome(workload.id, workload.name, Result.SKIPPED, "it is a conversion host"))
@@ -151,7 +155,9 @@ def _refuse_or_skip(
             workload, server, world.source.volumes(), stop=settings.workloads.stop_before_migration
         )
         if workload.copies:
-            problems += host_problems(source=world.source_host is not None, destination=world.destination_host is not None)
+            problems += host_problems(
+                source=world.source_host is not None, destination=world.destination_host is not None
+            )
         try:
             resolve(workload, inventory)
         except PlanError as unresolved:
@@ -216,7 +222,9 @@ def _fail(run: Run, error: OSMigrateError) -> Outcome:
         return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, _standing(error), error)
     run.journal.set_state(attempt.id, attempt.state, str(error))
     if not run.settings.workloads.cleanup_on_failure:
-        run.world.events.tell(Note(workload=attempt.server_id, text=f"left as it is: `os-migrate rollback {attempt.id}`"))
+        run.world.events.tell(
+            Note(workload=attempt.server_id, text=f"left as it is: `os-migrate rollback {attempt.id}`")
+        )
         return failed
     try:
         flow.roll_back(run, str(error))

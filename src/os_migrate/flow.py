@@ -18,6 +18,7 @@ returned then, so a stage calls the one before it for what it needs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from os_migrate.errors import DigestMismatch, PlanError
 from os_migrate.journal import AttemptState
@@ -32,8 +33,10 @@ from os_migrate.model import (
     ServerSpec,
     Side,
     Tag,
+    Tagged,
     VolumeId,
     VolumeSpec,
+    attempt_of,
 )
 from os_migrate.nbd import CopyJob, ExportJob, ScanJob, ScanResult, TunnelJob
 from os_migrate.plan import Inventory, Target, boot_properties, source_problems
@@ -44,6 +47,8 @@ from os_migrate.steps.servers import CreateServer, Disk, ResolveTarget, Snapshot
 from os_migrate.steps.transfer import AwaitJob, StartJob
 from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume, SnapshotVolume
 from os_migrate.workload import PortCreationMode, Workload
+
+T = TypeVar("T", bound=Tagged)
 
 
 @dataclass(frozen=True)
@@ -115,12 +120,12 @@ def export_volumes(run: Run, workload: Workload) -> tuple[Exported, ...]:
         at_host = {d.device: _bring_boot_disk(run, workload, d) for d in disks if d.is_boot}
         for disk in reversed(disks):  # see DetachVolume
             if disk.volume_id is not None and not disk.is_boot:
-                detach = DetachVolume(
-                    disk.device, workload.id, disk.volume_id, disk.device, disk.delete_on_termination
-                )
+                detach = DetachVolume(disk.device, workload.id, disk.volume_id, disk.device, disk.delete_on_termination)
                 at_host[disk.device] = run.perform(detach)
         for disk in disks:
-            attach = AttachVolume(f"source {disk.device}", Side.SOURCE, _host_id(run, Side.SOURCE), at_host[disk.device])
+            attach = AttachVolume(
+                f"source {disk.device}", Side.SOURCE, _host_id(run, Side.SOURCE), at_host[disk.device]
+            )
             run.perform(attach)
         scans = _scan(run, Side.SOURCE, [(d.device, at_host[d.device]) for d in disks])
         for disk in disks:
@@ -339,14 +344,14 @@ def _block_devices(workload: Workload, target: Target, copied: Sequence[Copied])
     devices: list[BlockDevice] = []
     if target.image_id is not None:
         devices.append(BlockDevice(boot_index=0, image_id=target.image_id, delete_on_termination=True))
-    for c in copied:
-        devices.append(
-            BlockDevice(
-                boot_index=0 if c.disk.is_boot else -1,
-                volume_id=c.volume_id,
-                delete_on_termination=c.disk.delete_on_termination,
-            )
+    devices += [
+        BlockDevice(
+            boot_index=0 if c.disk.is_boot else -1,
+            volume_id=c.volume_id,
+            delete_on_termination=c.disk.delete_on_termination,
         )
+        for c in copied
+    ]
     if not workload.migration.data_copy:
         if workload.migration.boot_volume.uuid and target.image_id is None:
             devices.append(BlockDevice(boot_index=0, volume_id=workload.migration.boot_volume.uuid))
@@ -382,23 +387,20 @@ def _sweep(run: Run) -> None:
     Raises:
         CloudError: something tagged could not be deleted.
     """
-    attempt = run.attempt.id
     for cloud in (run.world.source, run.world.destination):
-        for server in cloud.servers():
-            if server.metadata.get(Tag.ATTEMPT_KEY) == attempt:
-                cloud.delete_server(server.id)
-        for port in cloud.ports():
-            if f"{Tag.ATTEMPT_KEY}={attempt} " in port.description:
-                cloud.delete_port(port.id)
-        for ip in cloud.floating_ips():
-            if f"{Tag.ATTEMPT_KEY}={attempt} " in ip.description:
-                cloud.delete_floating_ip(ip.id)
-        for volume in cloud.volumes():
-            if volume.metadata.get(Tag.ATTEMPT_KEY) == attempt:
-                cloud.delete_volume(volume.id)
-        for snapshot in cloud.snapshots():
-            if snapshot.metadata.get(Tag.ATTEMPT_KEY) == attempt:
-                cloud.delete_snapshot(snapshot.id)
-        for image in cloud.images():
-            if image.properties.get(Tag.ATTEMPT_KEY) == attempt:
-                cloud.delete_image(ImageId(image.id))
+        for server in _ours(run, cloud.servers()):
+            cloud.delete_server(server.id)
+        for port in _ours(run, cloud.ports()):
+            cloud.delete_port(port.id)
+        for ip in _ours(run, cloud.floating_ips()):
+            cloud.delete_floating_ip(ip.id)
+        for volume in _ours(run, cloud.volumes()):
+            cloud.delete_volume(volume.id)
+        for snapshot in _ours(run, cloud.snapshots()):
+            cloud.delete_snapshot(snapshot.id)
+        for image in _ours(run, cloud.images()):
+            cloud.delete_image(ImageId(image.id))
+
+
+def _ours(run: Run, things: Sequence[T]) -> list[T]:
+    return [thing for thing in things if attempt_of(thing) == run.attempt.id]

@@ -224,7 +224,7 @@ def _dump_step(step: Step[Any]) -> str:
     return json.dumps({name: _codec.unstructure(getattr(step, name), unstructure_as=types[name]) for name in kept})
 
 
-def _load_step(  # noqa: PLR0917 (a row)
+def _load_step(
     kind: str, text: str, state: str, result: str | None, error: str, started: float, ended: float | None
 ) -> StepRecord:
     cls = STEPS[kind]

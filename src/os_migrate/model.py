@@ -264,6 +264,23 @@ class Server:
     locked: bool = False
 
 
+Tagged = Server | Volume | Snapshot | Image | Port | FloatingIp
+"""What can carry a tag."""
+
+
+def attempt_of(thing: Tagged) -> AttemptId | None:
+    """Return the attempt that a resource says it was made by and is not yet done with."""
+    match thing:
+        case Image():
+            attempt = thing.properties.get(Tag.ATTEMPT_KEY)
+        case Port() | FloatingIp():
+            words = [word.partition("=") for word in thing.description.split()]
+            attempt = next((value for key, _, value in words if key == Tag.ATTEMPT_KEY), None)
+        case _:
+            attempt = thing.metadata.get(Tag.ATTEMPT_KEY)
+    return AttemptId(attempt) if attempt else None
+
+
 @dataclass(frozen=True)
 class VolumeSpec:
     """What to ask of Cinder; at most one of `snapshot_id` and `image_id`."""

@@ -108,12 +108,16 @@ def resolve(workload: Workload, inventory: Inventory) -> Target:
                 "set boot_disk_copy: true, or data_copy: false with boot_volume.uuid",
             )
         else:
-            image_id = look.up("image", inventory.images, params.image_ref, "import the image, or set boot_disk_copy: true")
+            image_id = look.up(
+                "image", inventory.images, params.image_ref, "import the image, or set boot_disk_copy: true"
+            )
     if params.key_name:
         look.up("key pair", inventory.keypairs, Ref(params.key_name), "import the key pair or edit key_name")
     if params.availability_zone:
         zone = Ref(params.availability_zone)
-        look.up("availability zone", inventory.availability_zones, zone, "edit availability_zone; null lets Nova choose")
+        look.up(
+            "availability zone", inventory.availability_zones, zone, "edit availability_zone; null lets Nova choose"
+        )
     for group in params.security_group_refs:
         look.up("security group", inventory.security_groups, group, "import the security groups")
     _check_volumes(workload, look)
@@ -164,7 +168,9 @@ def source_problems(
             if volume.multiattach and len(volume.attachments) > 1:
                 problem(f"volume {volume.name or volume.id} is attached to other servers too", "detach it there first")
             if volume.encrypted:
-                problem(f"volume {volume.name or volume.id} is encrypted", "retype it to a type without encryption first")
+                problem(
+                    f"volume {volume.name or volume.id} is encrypted", "retype it to a type without encryption first"
+                )
     return problems
 
 
@@ -172,7 +178,9 @@ def host_problems(*, source: bool, destination: bool) -> list[Problem]:
     """Return which conversion hosts lack."""
     sides = (("source", source), ("destination", destination))
     return [
-        Problem(f"{side} conversion host", "it isn't there, and disks are to be copied", "run `os-migrate hosts deploy`")
+        Problem(
+            f"{side} conversion host", "it isn't there, and disks are to be copied", "run `os-migrate hosts deploy`"
+        )
         for side, there in sides
         if not there
     ]
@@ -199,7 +207,9 @@ class _Lookup:
     def problem(self, what: str, remedy: str) -> None:
         self.problems.append(Problem(self.where, what, remedy))
 
-    def up(self, kind: str, things: Sequence[N], ref: Ref, remedy: str, fits: Callable[[N], bool] = lambda _: True) -> str:
+    def up(
+        self, kind: str, things: Sequence[N], ref: Ref, remedy: str, fits: Callable[[N], bool] = lambda _: True
+    ) -> str:
         found = [t for t in things if t.name == ref.name and fits(t)]
         ours = [t for t in found if t.project_id == self.inventory.project_id]
         if ref.project_name == CURRENT or len(found) > 1:
@@ -228,7 +238,9 @@ def _check_volumes(workload: Workload, look: _Lookup) -> None:
     wanted = [v.params.volume_type for v in workload.params.volumes] + [migration.boot_volume_params.volume_type]
     for name in sorted({name for name in wanted if name}):
         look.up("volume type", look.inventory.volume_types, Ref(name), "edit volume_type; null takes the default")
-    zones = [v.params.availability_zone for v in workload.params.volumes] + [migration.boot_volume_params.availability_zone]
+    zones = [v.params.availability_zone for v in workload.params.volumes] + [
+        migration.boot_volume_params.availability_zone
+    ]
     for name in sorted({name for name in zones if name}):
         look.up("volume availability zone", look.inventory.volume_zones, Ref(name), "edit it; null lets Cinder choose")
 
@@ -251,7 +263,9 @@ def _port(port: WorkloadPort, workload: Workload, look: _Lookup) -> PortSpec:
     taken = {(p.network_id, ip.ip_address): p for p in look.inventory.ports for ip in p.fixed_ips}
     for ip in fixed_ips:
         if holder := taken.get((network_id, ip.ip_address)):
-            look.problem(f"address {ip.ip_address} is taken by port {holder.id} in the destination", "free it or edit ports")
+            look.problem(
+                f"address {ip.ip_address} is taken by port {holder.id} in the destination", "free it or edit ports"
+            )
     if workload.migration.port_creation_mode is PortCreationMode.NOVA and len(fixed_ips) > 1:
         look.problem(
             f"a port on {params.network_ref} has {len(fixed_ips)} addresses; Nova makes ports with one",
@@ -287,7 +301,9 @@ def _floating_ip(ip: WorkloadFloatingIp, mode: FloatingIpMode, look: _Lookup) ->
     network_id = None
     if existing is None and mode is not FloatingIpMode.EXISTING:
         remedy = "edit floating_network_ref, or set floating_ip_mode: skip"
-        found = look.up("external network", look.inventory.networks, ip.params.floating_network_ref, remedy, lambda n: n.is_external)
+        found = look.up(
+            "external network", look.inventory.networks, ip.params.floating_network_ref, remedy, lambda n: n.is_external
+        )
         network_id = NetworkId(found)
     return FloatingIpTarget(
         fixed_ip=ip.params.fixed_ip_address,
@@ -296,5 +312,3 @@ def _floating_ip(ip: WorkloadFloatingIp, mode: FloatingIpMode, look: _Lookup) ->
         existing=existing,
         description=ip.params.description or "",
     )
-
-

@@ -95,7 +95,7 @@ class _Results:
     def __init__(self, steps: Sequence[StepRecord]) -> None:
         self._steps = steps
 
-    def one(self, kind: type) -> Any:  # noqa: ANN401 (each kind has its own)
+    def one(self, kind: type) -> Any:
         return next(r.result for r in self._steps if isinstance(r.step, kind))
 
     def job(self, activity: str, disk: str) -> object:

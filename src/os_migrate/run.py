@@ -129,7 +129,7 @@ class Run:
     def _undo(self, record: StepRecord) -> None:
         step, tag = record.step, self._tag(record.step)
 
-        def undo(_tried: bool) -> None:
+        def undo(_tried: bool)  # noqa: FBT001 (see _patiently) -> None:
             made = self._handle(record)
             if made is not None:
                 step.undo(self.world, tag, made)
@@ -138,7 +138,7 @@ class Run:
         self.journal.record(self.attempt.id, step, StepState.UNDONE)
         self.world.events.tell(StepUndone(workload=self.attempt.server_id, step=step.key))
 
-    def _handle(self, record: StepRecord) -> Any | None:  # noqa: ANN401 (each kind has its own)
+    def _handle(self, record: StepRecord) -> Any | None:
         """Return the handle of a step's effect, looked for in the world if a crash left it unknown."""
         if record.result is not None:
             return record.result

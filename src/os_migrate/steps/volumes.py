@@ -150,4 +150,6 @@ class AttachVolume(Step[VolumeId]):
 
     def leftover(self, made: VolumeId) -> str:
         """Name the volume and the host."""
-        return f"{self.side} volume {made} is on the conversion host: openstack server remove volume {self.host_id} {made}"
+        return (
+            f"{self.side} volume {made} is on the conversion host: openstack server remove volume {self.host_id} {made}"
+        )

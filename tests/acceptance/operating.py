@@ -1,0 +1,47 @@
+"""An operator who uses the product from its command line, with a data dir of their own."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command of the product did."""
+
+    exit_code: int
+    out: str
+    err: str
+
+    @property
+    def results(self) -> dict[str, dict[str, Any]]:
+        """Return the outcome of each workload by name, from the JSON lines."""
+        lines = [json.loads(line) for line in self.out.splitlines() if line.startswith("{")]
+        (result,) = [line for line in lines if line.get("event") == "result"]
+        return {outcome["name"]: outcome for outcome in result["outcomes"]}
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Somebody who uses the product with a data dir of their own."""
+
+    directory: Path
+
+    @property
+    def data_dir(self) -> Path:
+        return self.directory / "data"
+
+    def run(self, *words: str, timeout_s: float = 1500) -> Done:
+        program = Path(sys.executable).with_name("os-migrate")
+        argv = [str(program), "--settings", str(self.directory / "os-migrate.yml"), *words]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=timeout_s)
+        print("$ os-migrate", *words, f"-> {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def must(self, *words: str) -> Done:
+        done = self.run(*words)
+        assert done.exit_code == 0, f"os-migrate {' '.join(words)}: {done.err or done.out}"
+        return done
