@@ -83,10 +83,10 @@ class Run:
         try:
             if record is None:
                 self.journal.start(self.attempt.id, step)
-                made = self._patiently(step, lambda tried: self._do(step, look=tried))
+                made = self._patiently(step, lambda tries: self._do(step, look=tries > 0))
             else:
                 found = self._handle(record)
-                made = found if found is not None else self._patiently(step, lambda tried: self._do(step, look=tried))
+                made = found if found is not None else self._patiently(step, lambda tries: self._do(step, look=tries > 0))
             self.journal.record(self.attempt.id, step, StepState.MADE, made)
             result = self._patiently(step, lambda _: step.settle(self.world, tag, made))
         except OSMigrateError as error:
@@ -129,7 +129,7 @@ class Run:
     def _undo(self, record: StepRecord) -> None:
         step, tag = record.step, self._tag(record.step)
 
-        def undo(_tried: bool)  # noqa: FBT001 (see _patiently) -> None:
+        def undo(_tries: int) -> None:
             made = self._handle(record)
             if made is not None:
                 step.undo(self.world, tag, made)
@@ -147,16 +147,16 @@ class Run:
             self.world.clock.sleep(lag)
         return self._patiently(record.step, lambda _: record.step.find(self.world, self._tag(record.step)))
 
-    def _patiently(self, step: Step[Any], act: Callable[[bool], R]) -> R:
-        """Call `act(tried)` until it raises no error of the kind that passes, with pauses; `tried` is False the first time."""
-        for number, pause_s in enumerate(PAUSES_S):
+    def _patiently(self, step: Step[Any], act: Callable[[int], R]) -> R:
+        """Call `act(tries)`, with the number of tries before, until it raises no error of the kind that passes."""
+        for tries, pause_s in enumerate(PAUSES_S):
             try:
-                return act(number > 0)
+                return act(tries)
             except PASSES as error:
                 event = Retrying(workload=self.attempt.server_id, step=step.key, error=str(error), pause_s=pause_s)
                 self.world.events.tell(event)
                 self.world.clock.sleep(pause_s)
-        return act(True)
+        return act(len(PAUSES_S))
 
     def _tag(self, step: Step[Any]) -> Tag:
         return Tag(self.attempt.id, step.key)
