@@ -43,6 +43,12 @@ class BlockStorage:
         pages = self._api.pages(Service.BLOCK, "/types", "volume_types", "list the volume types")
         return [views.named(raw) for raw in pages]
 
+    def volume_zones(self) -> Sequence[Named]:
+        """Return Cinder's available zones (id and name are equal)."""
+        body = self._api.get(Service.BLOCK, "/os-availability-zone", "list Cinder's availability zones")
+        zones = [zone for zone in body["availabilityZoneInfo"] if zone["zoneState"]["available"]]
+        return [Named(id=zone["zoneName"], name=zone["zoneName"]) for zone in zones]
+
     def create_volume(self, spec: VolumeSpec) -> VolumeId:
         """Ask for a volume; don't wait. `bootable` and `image_metadata` of the spec are set by `dress_volume`."""
         wanted = {
