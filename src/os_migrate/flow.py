@@ -18,37 +18,22 @@ returned then, so a stage calls the one before it for what it needs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from os_migrate.errors import DigestMismatch, PlanError
 from os_migrate.journal import AttemptState
-from os_migrate.model import (
-    GIB,
-    BlockDevice,
-    FloatingIpId,
-    ImageId,
-    Nic,
-    PortId,
-    ServerId,
-    ServerSpec,
-    Side,
-    Tag,
-    Tagged,
-    VolumeId,
-    VolumeSpec,
-    attempt_of,
-)
+from os_migrate.model import GIB, ImageId, Nic, ServerId, Side, VolumeId, VolumeSpec
 from os_migrate.nbd import CopyJob, ExportJob, ScanJob, ScanResult, TunnelJob
-from os_migrate.plan import Inventory, Target, boot_properties, source_problems
+from os_migrate.plan import Inventory, Target, source_problems
 from os_migrate.run import Run
 from os_migrate.step import Lasts
 from os_migrate.steps.network import AssociateFloatingIp, CreateFloatingIp, CreatePort
-from os_migrate.steps.servers import CreateServer, Disk, ResolveTarget, SnapshotServer, StopServer, Survey, SurveySource
+from os_migrate.steps.servers import CreateServer, ResolveTarget, SnapshotServer, StopServer, SurveySource
 from os_migrate.steps.transfer import AwaitJob, StartJob
 from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume, SnapshotVolume
+from os_migrate.survey import Disk, Survey
+from os_migrate.tags import sweep, untag
+from os_migrate.twin import boot_volume_name, server_spec, volume_spec
 from os_migrate.workload import PortCreationMode, Workload
-
-T = TypeVar("T", bound=Tagged)
 
 
 @dataclass(frozen=True)
@@ -176,7 +161,8 @@ def create_instance(run: Run, workload: Workload, target: Target, copied: Sequen
     """Create the twin with its ports, disks and floating IPs; when it runs, the migration is committed."""
     with run.stage("create instance"):
         nics = tuple(_nic(run, workload, target, number) for number in range(len(target.ports)))
-        twin = run.perform(CreateServer("twin", _server_spec(workload, target, nics, copied)))
+        disks = [(c.disk, c.volume_id) for c in copied]
+        twin = run.perform(CreateServer("twin", server_spec(workload, target, nics, disks)))
         for number, ip in enumerate(target.floating_ips):
             if ip.existing is not None:
                 run.perform(AssociateFloatingIp(f"{number}", twin, ip.existing.id, ip.fixed_ip))
@@ -193,7 +179,7 @@ def clean_up_source(run: Run) -> None:
     """
     with run.stage("clean up source"):
         run.undo(Lasts.TRANSFER, Lasts.MIGRATION)
-        _untag(run)
+        untag(run.world.destination, run.steps())
         run.enter(AttemptState.MIGRATED)
 
 
@@ -206,7 +192,8 @@ def roll_back(run: Run, cause: str | None = None) -> None:
     with run.stage("roll back"):
         run.enter(AttemptState.ROLLING_BACK, cause)
         run.undo(*Lasts)
-        _sweep(run)
+        for cloud in (run.world.source, run.world.destination):
+            sweep(cloud, run.attempt.id)
         run.enter(AttemptState.ROLLED_BACK)
 
 
@@ -227,7 +214,7 @@ def _host_id(run: Run, side: Side) -> ServerId:
 
 def _bring_boot_disk(run: Run, workload: Workload, disk: Disk) -> VolumeId:
     """Make a temporary volume with the boot disk's bytes: the disk itself stays where it is."""
-    name = f"{run.settings.workloads.boot_volume_prefix}{workload.name}"[:255]
+    name = boot_volume_name(workload, run.settings.workloads.boot_volume_prefix)
     if disk.volume_id is not None:
         snapshot = run.perform(SnapshotVolume("boot disk", disk.volume_id, name))
         size_gib = run.world.source.volume(disk.volume_id).size_gib
@@ -271,25 +258,8 @@ def _exported(run: Run, disk: Disk, volume_id: VolumeId, scan: ScanResult) -> Ex
 
 
 def _volume_spec(run: Run, workload: Workload, exported: Exported) -> VolumeSpec:
-    """Describe a destination volume: the file's word where there is one, the source's size and boot flag always."""
-    disk = exported.disk
-    origin = disk.volume_id or workload.id
-    said = next((v.params for v in workload.params.volumes if v.info.id == disk.volume_id), None)
-    override = workload.migration.boot_volume_params if disk.is_boot else None
-    default_name = f"{run.settings.workloads.boot_volume_prefix}{workload.name}"[:255]
-    image_metadata = dict(exported.image_metadata)
-    if said and said.volume_image_metadata is not None:
-        image_metadata = dict(said.volume_image_metadata)
-    return VolumeSpec(
-        name=(override and override.name) or (said.name or "" if said else default_name),
-        size_gib=exported.size_gib,
-        description=(override and override.description) or (said and said.description) or "",
-        volume_type=(override and override.volume_type) or (said and said.volume_type) or None,
-        availability_zone=(override and override.availability_zone) or (said and said.availability_zone) or None,
-        bootable=disk.bootable,
-        image_metadata=boot_properties(image_metadata) if disk.bootable else {},
-        metadata={Tag.ORIGIN_KEY: origin},
-    )
+    prefix = run.settings.workloads.boot_volume_prefix
+    return volume_spec(workload, exported.disk, exported.size_gib, dict(exported.image_metadata), prefix)
 
 
 def _copy(run: Run, exported: Sequence[Exported], created: dict[str, VolumeId]) -> None:
@@ -316,91 +286,3 @@ def _nic(run: Run, workload: Workload, target: Target, number: int) -> Nic:
         return Nic(port_id=run.perform(CreatePort(f"{number}", spec)))
     address = spec.fixed_ips[0].ip_address if spec.fixed_ips else None
     return Nic(network_id=spec.network_id, fixed_ip=address)
-
-
-def _server_spec(workload: Workload, target: Target, nics: tuple[Nic, ...], copied: Sequence[Copied]) -> ServerSpec:
-    params = workload.params
-    return ServerSpec(
-        name=params.name,
-        flavor_id=target.flavor_id,
-        nics=nics,
-        block_devices=_block_devices(workload, target, copied),
-        image_id=target.image_id,
-        key_name=params.key_name,
-        security_group_names=target.security_group_names,
-        availability_zone=params.availability_zone,
-        config_drive=bool(params.config_drive) or None,
-        disk_config=params.disk_config,
-        description=params.description,
-        metadata={**params.metadata, Tag.ORIGIN_KEY: workload.id},
-        tags=params.tags,
-        user_data=params.user_data,
-        scheduler_hints=params.scheduler_hints,
-    )
-
-
-def _block_devices(workload: Workload, target: Target, copied: Sequence[Copied]) -> tuple[BlockDevice, ...]:
-    """Return the twin's disks in their order. Volumes that the operator brings are never deleted with the twin."""
-    devices: list[BlockDevice] = []
-    if target.image_id is not None:
-        devices.append(BlockDevice(boot_index=0, image_id=target.image_id, delete_on_termination=True))
-    devices += [
-        BlockDevice(
-            boot_index=0 if c.disk.is_boot else -1,
-            volume_id=c.volume_id,
-            delete_on_termination=c.disk.delete_on_termination,
-        )
-        for c in copied
-    ]
-    if not workload.migration.data_copy:
-        if workload.migration.boot_volume.uuid and target.image_id is None:
-            devices.append(BlockDevice(boot_index=0, volume_id=workload.migration.boot_volume.uuid))
-        brought = [choice.uuid for choice in workload.migration.additional_volumes if choice.uuid]
-        devices += [BlockDevice(boot_index=-1, volume_id=uuid) for uuid in brought]
-    return tuple(devices)
-
-
-# The end ---------------------------------------------------------------------------------------------------------------
-
-
-def _untag(run: Run) -> None:
-    """Take the attempt's tag off all that was migrated; repeating it changes nothing."""
-    cloud = run.world.destination
-    gone: dict[str, str | None] = {Tag.ATTEMPT_KEY: None, Tag.STEP_KEY: None}
-    for record in run.steps():
-        match record.step, record.result:
-            case CreateVolume(side=Side.DESTINATION), str(volume_id):
-                cloud.set_volume_metadata(VolumeId(volume_id), gone)
-            case CreateServer(), str(server_id):
-                cloud.set_server_metadata(ServerId(server_id), gone)
-            case CreatePort(), str(port_id):
-                cloud.describe_port(PortId(port_id), "")
-            case CreateFloatingIp(), str(floating_ip_id):
-                cloud.describe_floating_ip(FloatingIpId(floating_ip_id), "")
-            case _:
-                pass
-
-
-def _sweep(run: Run) -> None:
-    """Delete what carries the attempt's tag though the journal doesn't know it: a call that was accepted twice.
-
-    Raises:
-        CloudError: something tagged could not be deleted.
-    """
-    for cloud in (run.world.source, run.world.destination):
-        for server in _ours(run, cloud.servers()):
-            cloud.delete_server(server.id)
-        for port in _ours(run, cloud.ports()):
-            cloud.delete_port(port.id)
-        for ip in _ours(run, cloud.floating_ips()):
-            cloud.delete_floating_ip(ip.id)
-        for volume in _ours(run, cloud.volumes()):
-            cloud.delete_volume(volume.id)
-        for snapshot in _ours(run, cloud.snapshots()):
-            cloud.delete_snapshot(snapshot.id)
-        for image in _ours(run, cloud.images()):
-            cloud.delete_image(ImageId(image.id))
-
-
-def _ours(run: Run, things: Sequence[T]) -> list[T]:
-    return [thing for thing in things if attempt_of(thing) == run.attempt.id]

@@ -3,7 +3,7 @@
 Pure: it looks only at what it is given, and finds every problem at once. `Inventory` is what a destination holds, listed once a run.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -184,16 +184,6 @@ def host_problems(*, source: bool, destination: bool) -> list[Problem]:
         for side, there in sides
         if not there
     ]
-
-
-def boot_properties(image_metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return the image properties that decide how a server boots from a volume: firmware, machine, buses, guest.
-
-    Source: https://docs.openstack.org/glance/latest/admin/useful-image-properties.html
-    """
-    kept = ("hw_", "os_", "img_", "architecture", "hypervisor_type", "vm_mode")
-    identity = ("os_hash_", "os_migrate_", "img_signature")
-    return {k: v for k, v in image_metadata.items() if k.startswith(kept) and not k.startswith(identity)}
 
 
 class _Lookup:

@@ -10,9 +10,10 @@ from os_migrate.durable import write_atomically
 from os_migrate.journal import Attempt, StepRecord
 from os_migrate.model import AttemptId, ServerId, Side, VolumeId
 from os_migrate.nbd import CopyResult, ScanResult
-from os_migrate.steps.servers import CreateServer, Survey, SurveySource
+from os_migrate.steps.servers import CreateServer, SurveySource
 from os_migrate.steps.transfer import AwaitJob
 from os_migrate.steps.volumes import CreateVolume
+from os_migrate.survey import Survey
 
 
 @dataclass(frozen=True)

@@ -3,34 +3,12 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from os_migrate.model import ImageId, ServerId, ServerSpec, ServerStatus, Tag, VolumeId
+from os_migrate.model import ImageId, ServerId, ServerSpec, ServerStatus, Tag
 from os_migrate.plan import Inventory, Target, resolve
 from os_migrate.step import Lasts, Reading, Step
+from os_migrate.survey import LOCAL_BOOT_DISK, Disk, Survey
 from os_migrate.workload import Workload
 from os_migrate.world import World
-
-LOCAL_BOOT_DISK = "/dev/vda"
-"""What a boot disk without a volume is called in logs and state files; nothing is looked up by it."""
-
-
-@dataclass(frozen=True)
-class Disk:
-    """A disk of the source server as its attempt found it. `volume_id` is None for a boot disk that is local to Nova."""
-
-    device: str
-    volume_id: VolumeId | None
-    is_boot: bool
-    bootable: bool
-    delete_on_termination: bool
-    volume_type: str
-
-
-@dataclass(frozen=True)
-class Survey:
-    """The source server before anything of it was touched: its boot disk first, its volumes in their order."""
-
-    was_running: bool
-    disks: tuple[Disk, ...]
 
 
 @dataclass(frozen=True)

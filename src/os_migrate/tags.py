@@ -1,0 +1,65 @@
+"""Tags in the clouds: taken off what was migrated, and swept after what was not."""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from os_migrate.journal import StepRecord
+from os_migrate.model import (
+    AttemptId,
+    FloatingIpId,
+    ImageId,
+    PortId,
+    ServerId,
+    Side,
+    Tag,
+    Tagged,
+    VolumeId,
+    attempt_of,
+)
+from os_migrate.steps.network import CreateFloatingIp, CreatePort
+from os_migrate.steps.servers import CreateServer
+from os_migrate.steps.volumes import CreateVolume
+from os_migrate.world import Cloud
+
+T = TypeVar("T", bound=Tagged)
+
+
+def untag(cloud: Cloud, steps: Iterable[StepRecord]) -> None:
+    """Take the tag off what these steps made for good in the destination; repeating it changes nothing."""
+    gone: dict[str, str | None] = {Tag.ATTEMPT_KEY: None, Tag.STEP_KEY: None}
+    for record in steps:
+        match record.step, record.result:
+            case CreateVolume(side=Side.DESTINATION), str(volume_id):
+                cloud.set_volume_metadata(VolumeId(volume_id), gone)
+            case CreateServer(), str(server_id):
+                cloud.set_server_metadata(ServerId(server_id), gone)
+            case CreatePort(), str(port_id):
+                cloud.describe_port(PortId(port_id), "")
+            case CreateFloatingIp(), str(floating_ip_id):
+                cloud.describe_floating_ip(FloatingIpId(floating_ip_id), "")
+            case _:
+                pass
+
+
+def sweep(cloud: Cloud, attempt: AttemptId) -> None:
+    """Delete what carries the attempt's tag though no step knows it: a create that was accepted twice.
+
+    Raises:
+        CloudError: something tagged could not be deleted.
+    """
+    for server in _tagged(cloud.servers(), attempt):
+        cloud.delete_server(server.id)
+    for port in _tagged(cloud.ports(), attempt):
+        cloud.delete_port(port.id)
+    for ip in _tagged(cloud.floating_ips(), attempt):
+        cloud.delete_floating_ip(ip.id)
+    for volume in _tagged(cloud.volumes(), attempt):
+        cloud.delete_volume(volume.id)
+    for snapshot in _tagged(cloud.snapshots(), attempt):
+        cloud.delete_snapshot(snapshot.id)
+    for image in _tagged(cloud.images(), attempt):
+        cloud.delete_image(ImageId(image.id))
+
+
+def _tagged(things: Sequence[T], attempt: AttemptId) -> list[T]:
+    return [thing for thing in things if attempt_of(thing) == attempt]

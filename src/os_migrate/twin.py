@@ -1,0 +1,89 @@
+"""Describe the twin: its volumes, its disks in their order, and the server itself. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from os_migrate.model import BlockDevice, Nic, ServerSpec, Tag, VolumeId, VolumeSpec
+from os_migrate.plan import Target
+from os_migrate.survey import Disk
+from os_migrate.workload import Workload
+
+NAME_LIMIT = 255
+"""The longest name that Cinder and Nova take."""
+
+
+def boot_volume_name(workload: Workload, prefix: str) -> str:
+    """Return the name of a volume that a boot disk is copied into, where nobody says another."""
+    return f"{prefix}{workload.name}"[:NAME_LIMIT]
+
+
+def volume_spec(
+    workload: Workload, disk: Disk, size_gib: int, image_metadata: Mapping[str, str], prefix: str
+) -> VolumeSpec:
+    """Describe a destination volume: the file's word where there is one, the source's size and boot flag always."""
+    said = next((v.params for v in workload.params.volumes if v.info.id == disk.volume_id), None)
+    override = workload.migration.boot_volume_params if disk.is_boot else None
+    if said and said.volume_image_metadata is not None:
+        image_metadata = said.volume_image_metadata
+    name = (said.name or "") if said else boot_volume_name(workload, prefix)
+    return VolumeSpec(
+        name=(override and override.name) or name,
+        size_gib=size_gib,
+        description=(override and override.description) or (said and said.description) or "",
+        volume_type=(override and override.volume_type) or (said and said.volume_type) or None,
+        availability_zone=(override and override.availability_zone) or (said and said.availability_zone) or None,
+        bootable=disk.bootable,
+        image_metadata=boot_properties(image_metadata) if disk.bootable else {},
+        metadata={Tag.ORIGIN_KEY: disk.volume_id or workload.id},
+    )
+
+
+def boot_properties(image_metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return the image properties that decide how a server boots from a volume: firmware, machine, buses, guest.
+
+    Source: https://docs.openstack.org/glance/latest/admin/useful-image-properties.html
+    """
+    kept = ("hw_", "os_", "img_", "architecture", "hypervisor_type", "vm_mode")
+    identity = ("os_hash_", "os_migrate_", "img_signature")
+    return {k: v for k, v in image_metadata.items() if k.startswith(kept) and not k.startswith(identity)}
+
+
+def block_devices(
+    workload: Workload, target: Target, copied: Sequence[tuple[Disk, VolumeId]]
+) -> tuple[BlockDevice, ...]:
+    """Return the twin's disks in their order. Volumes that the operator brings are never deleted with the twin."""
+    devices: list[BlockDevice] = []
+    if target.image_id is not None:
+        devices.append(BlockDevice(boot_index=0, image_id=target.image_id, delete_on_termination=True))
+    for disk, volume_id in copied:
+        index = 0 if disk.is_boot else -1
+        devices.append(BlockDevice(index, volume_id, delete_on_termination=disk.delete_on_termination))
+    if not workload.migration.data_copy:
+        if workload.migration.boot_volume.uuid and target.image_id is None:
+            devices.append(BlockDevice(boot_index=0, volume_id=workload.migration.boot_volume.uuid))
+        brought = [choice.uuid for choice in workload.migration.additional_volumes if choice.uuid]
+        devices += [BlockDevice(boot_index=-1, volume_id=uuid) for uuid in brought]
+    return tuple(devices)
+
+
+def server_spec(
+    workload: Workload, target: Target, nics: tuple[Nic, ...], copied: Sequence[tuple[Disk, VolumeId]]
+) -> ServerSpec:
+    """Describe the twin."""
+    params = workload.params
+    return ServerSpec(
+        name=params.name,
+        flavor_id=target.flavor_id,
+        nics=nics,
+        block_devices=block_devices(workload, target, copied),
+        image_id=target.image_id,
+        key_name=params.key_name,
+        security_group_names=target.security_group_names,
+        availability_zone=params.availability_zone,
+        config_drive=bool(params.config_drive) or None,
+        disk_config=params.disk_config,
+        description=params.description,
+        metadata={**params.metadata, Tag.ORIGIN_KEY: workload.id},
+        tags=params.tags,
+        user_data=params.user_data,
+        scheduler_hints=params.scheduler_hints,
+    )
