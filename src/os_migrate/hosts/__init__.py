@@ -1,0 +1,1 @@
+"""The conversion hosts: deploy them, put the tools on them, run jobs there."""

@@ -1,0 +1,274 @@
+"""A conversion host, as the engine sees it: `world.Host` over SSH and the agent.
+
+    RemoteHost ── Ssh ──> sudo python3 agent.py VERB      JSON in, JSON out
+
+The agent is put on the host when it isn't there yet, under a name that has its digest in it: two versions of OS Migrate
+don't meet.
+"""
+
+import hashlib
+import json
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import resources
+from typing import Any, Final
+
+from os_migrate.errors import HostError, HostUnreachable, OSMigrateError, TransferError
+from os_migrate.hosts.packages import HostFacts, install_commands
+from os_migrate.model import ServerId, VolumeId
+from os_migrate.nbd import (
+    LINK_KEY,
+    LINK_KNOWN_HOSTS,
+    PYTHON,
+    RUN_DIR,
+    CopyResult,
+    Job,
+    JobResult,
+    JobState,
+    JobStatus,
+    ScanResult,
+    unit_of,
+)
+from os_migrate.ssh import Completed, Ssh
+
+AGENT_TEXT: Final = resources.files("os_migrate.hosts").joinpath("agent.py").read_bytes()
+AGENT_PATH: Final = f"{RUN_DIR}/agent-{hashlib.sha256(AGENT_TEXT).hexdigest()[:12]}.py"
+
+LINK_MARK: Final = "os-migrate-link"
+"""The comment by which our line in authorized_keys is known."""
+
+LINK_OPTIONS: Final = 'restrict,port-forwarding,permitopen="localhost:1",command="/bin/false"'
+"""The link key may open the sockets of exports (stream-local forwarding) and nothing else: no command, no TCP port."""
+
+ANSWER_S: Final = 90.0
+"""What a verb of the agent may take: a start waits up to 60 s for its sockets."""
+
+INSTALL_S: Final = 1800.0
+"""What a package manager, or an operator's hook, may take on a slow mirror."""
+
+MISSING_FILE: Final = b"can't open file"
+"""What Python says (and exits with 2) when the agent isn't there."""
+
+
+class RemoteHost:
+    """A conversion host over SSH."""
+
+    def __init__(self, name: str, server_id: ServerId, ssh: Ssh) -> None:
+        self._name = name
+        self._server_id = server_id
+        self._ssh = ssh
+
+    @property
+    def name(self) -> str:
+        """Return the server's name."""
+        return self._name
+
+    @property
+    def server_id(self) -> ServerId:
+        """Return the server that this host is."""
+        return self._server_id
+
+    @property
+    def address(self) -> str:
+        """Return the address at which the other conversion host reaches this one over SSH."""
+        return self._ssh.target.address
+
+    def close(self) -> None:
+        """End the connection. Jobs go on."""
+        self._ssh.close()
+
+    # Jobs ------------------------------------------------------------------------------------------------------------
+
+    def await_device(self, volume_id: VolumeId, timeout_s: float) -> int:
+        """Wait until the guest sees the volume, by its serial; return its size in bytes.
+
+        Raises:
+            HostError: it doesn't, within `timeout_s` seconds.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            # In parts: an SSH command that waits for minutes could not be told from a host that hangs.
+            wait_s = max(0.0, min(20.0, deadline - time.monotonic()))
+            size: int | None = self._ask("device", {"volume_id": volume_id, "timeout_s": wait_s})["size_bytes"]
+            if size is not None:
+                return size
+            if time.monotonic() >= deadline:
+                raise HostError(
+                    f"{self.name}: no disk has the serial of volume {volume_id} after {timeout_s:g} s",
+                    remedy=f"see on the host whether `lsblk -o NAME,SERIAL` shows {volume_id[:20]}; hosts need virtio or SCSI",
+                )
+
+    def start(self, job: Job) -> None:
+        """Start a job; one of that name that runs or has ended is left as it is.
+
+        Raises:
+            TransferError: it didn't come up; nothing of it is left.
+        """
+        try:
+            self._ask("start", asdict(unit_of(job, AGENT_PATH)))
+        except HostUnreachable:
+            raise
+        except HostError as error:
+            raise TransferError(f"{job.unit}: {error.what}", remedy=error.remedy) from None
+
+    def state(self, unit: str) -> JobState:
+        """Return how far a job is; one that was never started, or was stopped, is ABSENT."""
+        return job_state(self._ask("state", {"name": unit}))
+
+    def stop(self, unit: str) -> None:
+        """Stop a job and forget it; one that isn't there is fine."""
+        self._ask("stop", {"name": unit})
+
+    # Deployment ------------------------------------------------------------------------------------------------------
+
+    def reachable(self) -> bool:
+        """Say whether the host answers over SSH."""
+        try:
+            return self._ssh.run(["true"], timeout_s=30).returncode == 0
+        except HostUnreachable:
+            return False
+
+    def await_reachable(self, timeout_s: float) -> None:
+        """Wait until the host answers and lets us become root: while it boots, keys may come after sshd.
+
+        Raises:
+            HostUnreachable: it doesn't within `timeout_s` seconds; says why it didn't at last.
+            HostError: the SSH user can't become root without a password.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                done = self._ssh.run(["sudo", "-n", "true"], timeout_s=30)
+            except HostUnreachable:
+                if time.monotonic() >= deadline:
+                    raise
+            else:
+                if done.returncode == 0:
+                    return
+                if time.monotonic() >= deadline:
+                    raise HostError(
+                        f"{self.name}: {self._ssh.target.user} can't become root: {done.last_words}",
+                        remedy="the SSH user needs sudo without a password, as cloud images have it",
+                    )
+            time.sleep(2)
+
+    def facts(self) -> HostFacts:
+        """Return what this host is and which tools it has."""
+        said = self._ask("facts", {})
+        return HostFacts(
+            os_id=said["os_id"],
+            os_like=tuple(said["os_like"].split()),
+            os_version=said["os_version"],
+            python_version=said["python_version"],
+            tools=tuple(said["tools"].items()),
+        )
+
+    def install_packages(self) -> None:
+        """Install the tools that are missing; a host that has them needs no network.
+
+        Raises:
+            HostError: the system is of no family that we know, or the installation failed.
+        """
+        facts = self.facts()
+        if not facts.missing:
+            return
+        missing = ", ".join(facts.missing)
+        by_hand = f"install {missing} on {self.name} by hand, or take an image that has them"
+        commands = install_commands(facts)
+        if not commands:
+            raise HostError(f"{self.name}: don't know how to install packages on {facts.os_id}", remedy=by_hand)
+        for command in commands:
+            argv = ["sudo", "-n", "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", *command]
+            done = self._ssh.run(argv, timeout_s=INSTALL_S)
+            if done.returncode != 0:
+                raise HostError(f"{self.name}: {' '.join(command[:4])} failed: {done.last_words}", remedy=by_hand)
+        if still := self.facts().missing:
+            raise HostError(f"{self.name}: the packages of {facts.os_id} lack {', '.join(still)}", remedy=by_hand)
+
+    def install_link(self, private_key: str, known_hosts: str) -> None:
+        """Put the link's private key and the source host's known key on this (the destination) host, for root alone."""
+        self._ask("write", {"path": LINK_KNOWN_HOSTS, "text": known_hosts})
+        self._ask("write", {"path": LINK_KEY, "text": private_key})
+
+    def authorize_link(self, public_key: str) -> None:
+        """Let the link's key open the exports of this (the source) host, and nothing else; replace an older one."""
+        file = ".ssh/authorized_keys"
+        there = self._ssh.run(["cat", file], timeout_s=ANSWER_S)
+        old = there.stdout.decode() if there.returncode == 0 else ""
+        new = with_link_key(old, public_key)
+        if new == old:
+            return
+        write = f"umask 077 && mkdir -p .ssh && cat >{file}.new && mv {file}.new {file}"
+        done = self._ssh.run(["sh", "-c", write], stdin=new.encode(), timeout_s=ANSWER_S)
+        if done.returncode != 0:
+            raise HostError(
+                f"{self.name}: can't write {file}: {done.last_words}", remedy="mend the permissions of ~/.ssh there"
+            )
+
+    def run_script(self, text: str) -> str:
+        """Run an operator's bash script as the SSH user; return what it printed.
+
+        Raises:
+            HostError: it ended with anything but 0.
+        """
+        done = self._ssh.run(["bash", "-s"], stdin=text.encode(), timeout_s=INSTALL_S, repeatable=False)
+        if done.returncode != 0:
+            raise HostError(
+                f"{self.name}: the script ended with {done.returncode}: {done.last_words}",
+                remedy="mend the hook that the settings name, then run the same command again",
+            )
+        return done.stdout.decode(errors="replace")
+
+    # The agent -------------------------------------------------------------------------------------------------------
+
+    def _ask(self, verb: str, request: Mapping[str, object]) -> dict[str, Any]:
+        """Let the agent do a verb. All verbs can be repeated without harm."""
+        argv = ["sudo", "-n", *PYTHON, AGENT_PATH, verb]
+        stdin = json.dumps(request).encode()
+        done = self._ssh.run(argv, stdin=stdin, timeout_s=ANSWER_S)
+        if MISSING_FILE in done.stderr:
+            self._put_agent()
+            done = self._ssh.run(argv, stdin=stdin, timeout_s=ANSWER_S)
+        if done.returncode != 0:
+            raise self._error(verb, done)
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    def _put_agent(self) -> None:
+        new = shlex.quote(f"{AGENT_PATH}.new")
+        script = f"umask 077 && mkdir -p {RUN_DIR} && chmod 711 {RUN_DIR} && cat >{new} && mv {new} {AGENT_PATH}"
+        done = self._ssh.run(["sudo", "-n", "sh", "-c", script], stdin=AGENT_TEXT, timeout_s=ANSWER_S)
+        if done.returncode != 0:
+            raise self._error("installation of the agent", done)
+
+    def _error(self, verb: str, done: Completed) -> OSMigrateError:
+        remedy = "see `os-migrate hosts check`, and `journalctl` on that host"
+        if b"command not found" in done.stderr and b"python3" in done.stderr:
+            remedy = f"install python3 on {self.name}"
+        return HostError(f"{self.name}: {verb} failed: {done.last_words}", remedy=remedy)
+
+
+def job_state(said: Mapping[str, Any]) -> JobState:
+    """Turn the agent's answer into a state."""
+    status = JobStatus(said["status"])
+    result = _result(said["result"]) if status is JobStatus.DONE else None
+    return JobState(
+        status=status,
+        done_bytes=said.get("done_bytes", 0),
+        total_bytes=said.get("total_bytes", 0),
+        error=said.get("error", ""),
+        result=result,
+    )
+
+
+def _result(said: Mapping[str, Any]) -> JobResult:
+    return ScanResult(**said) if "digest" in said else CopyResult(**said)
+
+
+def with_link_key(authorized_keys: str, public_key: str) -> str:
+    """Return an authorized_keys file with the link's key, restricted, in place of an older one of ours."""
+    kind, key = public_key.split()[:2]
+    others = [line for line in authorized_keys.splitlines() if not line.endswith(f" {LINK_MARK}")]
+    return "\n".join([*others, f"{LINK_OPTIONS} {kind} {key} {LINK_MARK}", ""])

@@ -1,0 +1,226 @@
+"""Commands on a conversion host, over one multiplexed connection of the OpenSSH client.
+
+The only module that starts processes. A connection is made when it is first needed and kept by a master process of ssh's,
+which later commands share: one login a host, not one a command.
+
+    Ssh.run ── connected? ── no ──> ssh -M -N -f   (login; host key checked against the known one)
+        │                             │
+        └───── ssh -S control ────────┘──> sudo, python3, ... on the host
+"""
+
+import shlex
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from os_migrate.errors import HostUnreachable
+from os_migrate.nbd import KEEPALIVE_COUNT, KEEPALIVE_INTERVAL_S
+
+CONNECT_TIMEOUT_S: Final = 20
+"""Under emulation a login takes ten seconds."""
+
+IDLE_S: Final = 120
+"""The master of a migrator that was killed ends itself after this."""
+
+SESSIONS: Final = 8
+"""Commands at a time on a connection: sshd's MaxSessions is 10, and what goes beyond it is refused."""
+
+SSH_FAILED: Final = 255
+"""ssh's own exit code when it, not the command, failed; a command may use it as well."""
+
+
+@dataclass(frozen=True)
+class SshTarget:
+    """Where a host is, and how it and we know each other. `host_key_alias` is its name in the known hosts file."""
+
+    user: str
+    address: str
+    key_path: Path
+    known_hosts_path: Path
+    host_key_alias: str
+    port: int = 22
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a command left."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def last_words(self) -> str:
+        """Return the end of what it said, for an error message."""
+        said = self.stderr.strip() or self.stdout.strip()
+        return said.decode(errors="replace")[-1500:]
+
+
+class AccessRefused(HostUnreachable):
+    """The host answers, but it isn't the one we know or doesn't know us: trying again soon won't help."""
+
+
+class Ssh:
+    """One host's connection. Threads may share it."""
+
+    def __init__(self, target: SshTarget) -> None:
+        self.target = target
+        self._lock = threading.Lock()
+        self._sessions = threading.BoundedSemaphore(SESSIONS)
+        self._directory: Path | None = None
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float, repeatable: bool = True) -> Completed:
+        """Run a command on the host: each word of `argv` arrives there as it is.
+
+        A connection that broke is made anew, once, and the command repeated unless `repeatable` is False.
+
+        Raises:
+            HostUnreachable: no connection, it broke, or the command took more than `timeout_s` seconds.
+            AccessRefused: the host's key isn't the known one, or the host refuses ours.
+        """
+        with self._sessions:
+            done = self._run_once(argv, stdin, timeout_s)
+            if done is None and repeatable:
+                done = self._run_once(argv, stdin, timeout_s)
+        if done is None:
+            raise self._unreachable("the connection broke")
+        return done
+
+    def close(self) -> None:
+        """End the connection; the next command makes a new one."""
+        with self._lock:
+            if self._directory is not None:
+                self._control("exit")
+                shutil.rmtree(self._directory, ignore_errors=True)
+                self._directory = None
+
+    def _run_once(self, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Completed | None:
+        """Run a command; return None if the connection broke."""
+        self._connect()
+        command = [*self._client(), "-o", "ControlMaster=no", "-T", "--", self.target.address, shlex.join(argv)]
+        try:
+            done = _local(command, stdin, timeout_s)
+        except subprocess.TimeoutExpired:
+            raise self._unreachable(f"{argv[0]} gave no answer within {timeout_s:g} s") from None
+        if done.returncode != SSH_FAILED:
+            return done
+        with self._lock:
+            return done if self._control("check") else None
+
+    def _connect(self) -> None:
+        """Log in, unless there is a living master."""
+        with self._lock:
+            if self._directory is None:
+                # Private (0700), and short: the path of a Unix socket has at most 108 bytes, of which ssh wants 17.
+                self._directory = Path(tempfile.mkdtemp(prefix="osm-", dir=_short_tmp()))
+            if self._control("check"):
+                return
+            self._socket.unlink(missing_ok=True)
+            # The master inherits its stderr and outlives this call: a pipe would never end, a file does.
+            with tempfile.TemporaryFile() as words:
+                master = [
+                    *self._client(),
+                    "-M",
+                    "-N",
+                    "-f",
+                    "-o",
+                    f"ControlPersist={IDLE_S}",
+                    "--",
+                    self.target.address,
+                ]
+                try:
+                    done = _local(master, b"", 3 * CONNECT_TIMEOUT_S, stderr=words)
+                except subprocess.TimeoutExpired:
+                    raise self._unreachable("the login took too long") from None
+                words.seek(0)
+                said = words.read().decode(errors="replace").strip()
+            if done.returncode != 0:
+                raise self._refusal(said)
+
+    @property
+    def _socket(self) -> Path:
+        assert self._directory is not None, "set by _connect"
+        return self._directory / "master"
+
+    def _control(self, command: str) -> bool:
+        """Give the master an order; return whether there was one to take it."""
+        order = [*self._client(), "-O", command, "--", self.target.address]
+        return self._socket.exists() and _local(order, b"", CONNECT_TIMEOUT_S).returncode == 0
+
+    def _client(self) -> list[str]:
+        target = self.target
+        options = {
+            "BatchMode": "yes",
+            "PreferredAuthentications": "publickey",
+            "StrictHostKeyChecking": "yes",
+            "UserKnownHostsFile": f'"{target.known_hosts_path}"',
+            "GlobalKnownHostsFile": "/dev/null",
+            "HostKeyAlias": target.host_key_alias,
+            "UpdateHostKeys": "no",
+            "IdentitiesOnly": "yes",
+            "IdentityAgent": "none",
+            "ConnectTimeout": str(CONNECT_TIMEOUT_S),
+            "ServerAliveInterval": str(KEEPALIVE_INTERVAL_S),
+            "ServerAliveCountMax": str(KEEPALIVE_COUNT),
+            "LogLevel": "ERROR",
+        }
+        return [
+            *("ssh", "-F", "none", "-a", "-x", "-S", str(self._socket)),
+            *("-i", str(target.key_path), "-p", str(target.port), "-l", target.user),
+            *(word for name, value in options.items() for word in ("-o", f"{name}={value}")),
+        ]
+
+    def _unreachable(self, why: str) -> HostUnreachable:
+        where = f"{self.target.user}@{self.target.address}:{self.target.port}"
+        return HostUnreachable(
+            f"{where}: {why}",
+            remedy="check that the server runs, its address, and that its security group lets SSH in from here",
+        )
+
+    def _refusal(self, said: str) -> HostUnreachable:
+        """Return what ssh's words mean for the operator."""
+        where = f"{self.target.user}@{self.target.address}:{self.target.port}"
+        known_hosts, alias = self.target.known_hosts_path, self.target.host_key_alias
+        if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said or "host key for" in said.lower():
+            return AccessRefused(
+                f"{where}: its host key is not the one in {known_hosts} for {alias}: another machine may be answering",
+                remedy="if the host was rebuilt, delete and deploy it again; otherwise find out who answers there",
+            )
+        if "Host key verification failed" in said or "host key is known" in said:
+            return AccessRefused(
+                f"{where}: {known_hosts} has no host key for {alias}",
+                remedy="deploy the host with `os-migrate hosts deploy`, or put its host key there under that name",
+            )
+        if "Permission denied" in said:
+            return AccessRefused(
+                f"{where}: the host does not accept the key {self.target.key_path} for {self.target.user}",
+                remedy="check os_migrate_conversion_host_ssh_user and os_migrate_conversion_keypair_private_path",
+            )
+        return self._unreachable(said.splitlines()[-1] if said else "no connection")
+
+
+def _short_tmp() -> str | None:
+    """Return where short-lived sockets go: None, the usual place, unless its path is long."""
+    longest = 60
+    return None if len(tempfile.gettempdir()) < longest else "/tmp"  # noqa: S108 (mkdtemp makes it private)
+
+
+def _local(
+    argv: Sequence[str], stdin: bytes, timeout_s: float, *, stderr: IO[bytes] | int = subprocess.PIPE
+) -> Completed:
+    """Run a process here, in a session of its own: a Ctrl-C is for the engine, which ends things in order."""
+    done = subprocess.run(  # noqa: S603 (a list of words, no shell)
+        argv,
+        input=stdin,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        timeout=timeout_s,
+        check=False,
+        start_new_session=True,
+    )
+    return Completed(done.returncode, done.stdout, done.stderr or b"")
