@@ -1,0 +1,93 @@
+"""Check the conversion hosts: each is there, runs, answers, has its tools, and the one reaches the other."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+
+from os_migrate.errors import CloudError, HostError, Problem, UserError
+from os_migrate.hosts import known_hosts
+from os_migrate.hosts.hosting import Clouds, DeployableHost, OpenHost, find_address, find_server
+from os_migrate.model import ServerId, ServerStatus, Side
+from os_migrate.nbd import LINK_KEY, LINK_KNOWN_HOSTS
+from os_migrate.settings import Settings
+
+DEPLOY = "run `os-migrate hosts deploy`"
+LINK_TIMEOUT_S = 30
+
+
+def check(clouds: Clouds, settings: Settings, open_host: OpenHost) -> tuple[Problem, ...]:
+    """Return all that is wrong with the conversion hosts; nothing means that they are ready."""
+    problems: list[Problem] = []
+    reachable: dict[Side, tuple[ServerId, str, DeployableHost]] = {}
+    try:
+        for side in Side:
+            where = f"{side} conversion host {settings.host(side).host_name!r}"
+            try:
+                server_id, address = _running(clouds, settings, side)
+                host = open_host(settings.host(side).host_name, server_id, address)
+                reachable[side] = server_id, address, host
+                missing = ", ".join(host.facts().missing)
+                if missing:
+                    problems.append(Problem(where, f"it lacks {missing}", f"install them, or {DEPLOY}"))
+            except (UserError, CloudError, HostError) as error:
+                problems.append(Problem(where, error.what, error.remedy))
+                reachable.pop(side, None)
+        problems.extend(_link_problems(settings, reachable))
+    finally:
+        for _, _, host in reachable.values():
+            host.close()
+    return tuple(problems)
+
+
+def link_script(user: str, address: str, host_key_alias: str) -> str:
+    """Return a bash script, for the destination host, that fails unless it can log in to the source host.
+
+    The link's key may run nothing there, so the login's command fails, by design: only ssh's own 255 is a failure.
+    """
+    options = (
+        "BatchMode=yes",
+        "StrictHostKeyChecking=yes",
+        f"UserKnownHostsFile={LINK_KNOWN_HOSTS}",
+        "GlobalKnownHostsFile=/dev/null",
+        f"HostKeyAlias={host_key_alias}",
+        "IdentitiesOnly=yes",
+        "IdentityAgent=none",
+        f"ConnectTimeout={LINK_TIMEOUT_S}",
+    )
+    words = ["sudo", "-n", "ssh", "-T", "-F", "none", "-i", LINK_KEY, "-l", user]
+    words += [word for option in options for word in ("-o", option)]
+    return f"{shlex.join([*words, '--', address, 'true'])} </dev/null\ntest $? -ne 255\n"
+
+
+def _running(clouds: Clouds, settings: Settings, side: Side) -> tuple[ServerId, str]:
+    """Return a host's server and address. Raise UserError if it can't be used as it is."""
+    server = find_server(clouds[side], settings, side)
+    if server is None:
+        raise UserError("it isn't there", remedy=DEPLOY)
+    if server.status is not ServerStatus.ACTIVE:
+        raise UserError(f"its server {server.id} is {server.raw_status}", remedy=DEPLOY)
+    if known_hosts.line_of(settings.conversion.known_hosts_path, server.id) is None:
+        raise UserError(
+            f"the host key of its server {server.id} is not known",
+            remedy="run `os-migrate hosts delete`, then `os-migrate hosts deploy`",
+        )
+    address = find_address(clouds[side], settings, side, server)
+    if address is None:
+        raise UserError(f"its server {server.id} has no address to reach it at", remedy=DEPLOY)
+    return server.id, address
+
+
+def _link_problems(
+    settings: Settings, reachable: Mapping[Side, tuple[ServerId, str, DeployableHost]]
+) -> Iterator[Problem]:
+    if not settings.conversion.link or len(reachable) < len(Side):
+        return
+    server_id, address, _ = reachable[Side.SOURCE]
+    destination = reachable[Side.DESTINATION][2]
+    try:
+        destination.run_script(link_script(settings.conversion.ssh_user, address, server_id))
+    except HostError as error:
+        yield Problem(
+            "link between the conversion hosts",
+            f"the destination host can't open SSH to {address}: {error.what}",
+            f"{DEPLOY} to link them again; the source's security group must let SSH in from the destination",
+        )

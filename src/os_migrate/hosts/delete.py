@@ -1,0 +1,119 @@
+"""Delete the conversion hosts, and of what is around them only what `deploy` made: it carries our mark.
+
+    server -> floating IP    on both sides first: hosts in one project share a network
+    router's interface -> router -> subnet -> network -> security group
+    key pair -> key files
+
+Whatever fails is listed at the end, and the rest is deleted all the same.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from os_migrate import keys
+from os_migrate.errors import CloudError, RollbackIncomplete, UserError
+from os_migrate.events import Events, Note
+from os_migrate.hosts import known_hosts
+from os_migrate.hosts.hosting import Clouds, HostingCloud, fip_mark, is_marked, is_ours
+from os_migrate.model import PartKind, Side
+from os_migrate.settings import Settings
+
+
+def delete(clouds: Clouds, settings: Settings, events: Events) -> None:
+    """Delete the conversion hosts that the settings ask to delete; none there is fine.
+
+    Raises:
+        RollbackIncomplete: with all that still stands, and why.
+    """
+    sides = [side for side in Side if settings.host(side).delete]
+    removals = [_Removal(clouds[side], settings, side, events) for side in sides]
+    for removal in removals:
+        removal.attempt("server and floating IP", removal.server)
+    for removal in removals:
+        removal.attempt("network", removal.surroundings)
+        removal.attempt("key pair", removal.keypair)
+    standing = [what for removal in removals for what in removal.standing]
+    if standing:
+        raise RollbackIncomplete(
+            "not all of the conversion hosts is deleted",
+            standing,
+            remedy="run `os-migrate hosts delete` again: it goes on with what is left",
+        )
+    if len(sides) == len(Side) and settings.conversion.keypair_generate:
+        keys.remove(settings.conversion.keypair_private_path)
+        keys.remove(settings.conversion.link_keypair_private_path)
+
+
+class _Removal:
+    """The deletions on one side; `standing` gathers what could not be deleted, and why."""
+
+    def __init__(self, cloud: HostingCloud, settings: Settings, side: Side, events: Events) -> None:
+        self.standing: list[str] = []
+        self._cloud = cloud
+        self._settings = settings
+        self._host = settings.host(side)
+        self._side = side
+        self._events = events
+
+    def attempt(self, what: str, delete: Callable[[], None]) -> None:
+        """Run a deletion; note its failure and go on."""
+        try:
+            delete()
+        except CloudError as error:
+            self.standing.append(f"{self._side} {what}: {error}")
+
+    def server(self) -> None:
+        """Delete our server of the host's name, and the floating IP that was made for it."""
+        for server in self._cloud.servers():
+            if server.name != self._host.host_name:
+                continue
+            if not is_ours(server, self._side):
+                self._tell(f"server {server.name!r} ({server.id}) is left: os-migrate didn't make it", warning=True)
+                continue
+            self._tell(f"delete server {server.name!r}")
+            self._cloud.delete_server(server.id)
+            known_hosts.forget(self._settings.conversion.known_hosts_path, server.id)
+        if not (self._host.manage_fip and self._host.delete_fip):
+            return
+        for ip in self._cloud.floating_ips():
+            if ip.description == fip_mark(self._host):
+                self._tell(f"delete floating IP {ip.address}")
+                self._cloud.delete_floating_ip(ip.id)
+
+    def surroundings(self) -> None:
+        """Delete our network parts of the host's names, each before what it stands on."""
+        if not self._host.manage_network:
+            return
+        for subnet_id in self._marked(PartKind.SUBNET, self._host.subnet_name):
+            for router in self._cloud.parts(PartKind.ROUTER):
+                if router.name == self._host.router_name:
+                    self._cloud.part_from(router.id, subnet_id)
+        names = {
+            PartKind.ROUTER: self._host.router_name,
+            PartKind.SUBNET: self._host.subnet_name,
+            PartKind.NETWORK: self._host.net_name,
+            PartKind.SECURITY_GROUP: self._host.secgroup_name,
+        }
+        for kind, name in names.items():
+            for part_id in self._marked(kind, name):
+                self._tell(f"delete {kind} {name!r}")
+                self.attempt(f"{kind} {name!r} ({part_id})", partial(self._cloud.delete_part, kind, part_id))
+
+    def keypair(self) -> None:
+        """Delete the key pair, if it is the one in the data dir."""
+        path, name = self._settings.conversion.keypair_private_path, self._host.keypair_name
+        if not self._settings.conversion.keypair_generate or not path.exists():
+            return
+        with suppress(UserError):  # a key that can't be read isn't one that we made
+            own = keys.load(path)
+            for pair in self._cloud.public_keys():
+                if pair.name == name and own.is_same(pair.public_key):
+                    self._tell(f"delete key pair {name!r}")
+                    self._cloud.delete_keypair(name)
+
+    def _marked(self, kind: PartKind, name: str) -> list[str]:
+        return [part.id for part in self._cloud.parts(kind) if part.name == name and is_marked(part)]
+
+    def _tell(self, text: str, *, warning: bool = False) -> None:
+        self._events.tell(Note(text=f"{self._side} conversion host: {text}", warning=warning))
