@@ -14,6 +14,7 @@ import secrets
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -103,8 +104,9 @@ class StepRecord:
 class Journal:
     """Read and write the journal; safe for several threads, and for readers in other processes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         path.touch(mode=0o600)
+        self._now = now
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -129,7 +131,7 @@ class Journal:
         attempt = AttemptId(secrets.token_hex(5))
         self._write(
             "INSERT INTO attempts (id, server_id, name, state, started) VALUES (?, ?, ?, ?, ?)",
-            (attempt, server_id, name, AttemptState.RUNNING, time.time()),
+            (attempt, server_id, name, AttemptState.RUNNING, self._now()),
         )
         return self.attempt(attempt)
 
@@ -154,7 +156,7 @@ class Journal:
         """Move an attempt to a state; `error` replaces what was recorded, None leaves it."""
         self._write(
             "UPDATE attempts SET state = ?, error = coalesce(?, error), ended = ? WHERE id = ?",
-            (state, error, time.time() if state.final else None, attempt),
+            (state, error, self._now() if state.final else None, attempt),
         )
 
     def enter_stage(self, attempt: AttemptId, stage: str) -> None:
@@ -183,7 +185,7 @@ class Journal:
         self._write(
             "INSERT INTO steps (attempt, number, key, kind, fields, state, started) VALUES"
             " (?, (SELECT count(*) FROM steps WHERE attempt = ?), ?, ?, ?, ?, ?)",
-            (attempt, attempt, step.key, type(step).__name__, _dump_step(step), StepState.STARTED, time.time()),
+            (attempt, attempt, step.key, type(step).__name__, _dump_step(step), StepState.STARTED, self._now()),
         )
 
     def record(self, attempt: AttemptId, step: Step[Any], state: StepState, result: object | None = None) -> None:
@@ -191,7 +193,7 @@ class Journal:
         dumped = None if result is None else json.dumps(_codec.unstructure(result, unstructure_as=step.result_type))
         self._write(
             "UPDATE steps SET state = ?, result = coalesce(?, result), error = '', ended = ? WHERE attempt = ? AND key = ?",
-            (state, dumped, time.time(), attempt, step.key),
+            (state, dumped, self._now(), attempt, step.key),
         )
 
     def fail(self, attempt: AttemptId, step: Step[Any], error: str) -> None:

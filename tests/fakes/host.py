@@ -1,0 +1,152 @@
+"""A conversion host whose jobs copy bytes between fake clouds, and go on when the migrator is dead.
+
+A job goes on only as long as all that it needs is there: the attachment of its volume, and for a copy also the export on the
+other host and the tunnel. What is copied so far stays in the volume when it fails.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from os_migrate.errors import HostError
+from os_migrate.model import ServerId, VolumeId
+from os_migrate.nbd import CopyJob, CopyResult, ExportJob, Job, JobState, JobStatus, ScanJob, ScanResult, TunnelJob
+from tests.fakes.cloud import FakeCloud
+from tests.fakes.seam import FakeClock
+from tests.fakes.state import BLOCK, BLOCKS
+
+SCAN_S = 2.0
+COPY_S = 6.0
+
+
+def digest(data: bytes, size_gib: int) -> str:
+    return hashlib.sha256(f"{size_gib}:".encode() + data).hexdigest()
+
+
+@dataclass
+class Unit:
+    """A job on the host. `data` is what it has read so far."""
+
+    job: Job
+    began: float
+    state: JobState = JobState(JobStatus.RUNNING)
+
+
+class FakeHost:
+    """`world.Host` on a server of a fake cloud. The destination's host has the source's as its peer."""
+
+    def __init__(self, name: str, cloud: FakeCloud, server_id: ServerId, clock: FakeClock) -> None:
+        self._name = name
+        self._server_id = server_id
+        self.cloud = cloud
+        self.clock = clock
+        self.peer: FakeHost | None = None
+        self.units: dict[str, Unit] = {}
+        self.violations: list[str] = []
+        self.corrupts = False
+        clock.listeners.append(self.go_on)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def server_id(self) -> ServerId:
+        return self._server_id
+
+    @property
+    def address(self) -> str:
+        return f"{self._name}.example"
+
+    def await_device(self, volume_id: VolumeId, timeout_s: float) -> int:
+        with self.cloud.seam.call(self._name, "await_device", mutates=False):
+            if not self._sees(volume_id):
+                raise HostError(f"{self._name}: no device with serial {volume_id[:20]} within {timeout_s:.0f} s")
+            return self.cloud._volume(volume_id).view.size_gib * 1024**3
+
+    def start(self, job: Job) -> None:
+        with self.cloud.seam.call(self._name, f"start {type(job).__name__}") as call:
+            if job.unit not in self.units:
+                self.units[job.unit] = Unit(job, self.clock.now())
+                if self.cloud.seam.hook.dooms(call):
+                    self.fail(job.unit, "doomed by the test")
+
+    def state(self, unit: str) -> JobState:
+        with self.cloud.seam.call(self._name, "state", mutates=False):
+            return self.units[unit].state if unit in self.units else JobState(JobStatus.ABSENT)
+
+    def stop(self, unit: str) -> None:
+        with self.cloud.seam.call(self._name, "stop"):
+            self.units.pop(unit, None)
+
+    # Inside ----------------------------------------------------------------------------------------------------------
+    def reboot(self) -> None:
+        """Forget all jobs."""
+        self.units.clear()
+
+    def fail(self, unit: str, error: str) -> None:
+        self.units[unit].state = JobState(JobStatus.FAILED, error=error)
+
+    def go_on(self) -> None:
+        """Let every job do what it does as time passes, and fail those whose needs are gone."""
+        for unit in self.units.values():
+            if unit.state.status is JobStatus.RUNNING:
+                lacking = self._lacking(unit.job)
+                if lacking:
+                    unit.state = JobState(JobStatus.FAILED, error=lacking)
+                else:
+                    unit.state = self._progress(unit.job, self.clock.now() - unit.began)
+
+    def _sees(self, volume_id: VolumeId) -> bool:
+        volume = self.cloud._volumes.get(volume_id)
+        return volume is not None and any(a.server_id == self._server_id for a in volume.view.attachments)
+
+    def _lacking(self, job: Job) -> str:
+        match job:
+            case ScanJob() | ExportJob():
+                return "" if self._sees(job.volume_id) else f"{job.volume_id} is gone"
+            case TunnelJob():
+                return ""
+            case CopyJob():
+                if not self._sees(job.volume_id):
+                    return f"{job.volume_id} is gone"
+                tunnels = [u for u in self._running() if isinstance(u, TunnelJob) and job.source_id in u.volume_ids]
+                exports = [
+                    j for j in self._peer()._running() if isinstance(j, ExportJob) and j.volume_id == job.source_id
+                ]
+                return "" if tunnels and exports else "the connection is cut"
+
+    def _progress(self, job: Job, seconds: float) -> JobState:
+        match job:
+            case ScanJob() if seconds >= SCAN_S:
+                data = self.cloud.bytes_of(job.volume_id)
+                size_gib = self.cloud._volume(job.volume_id).view.size_gib
+                full = [n for n in range(BLOCKS) if any(data[n * BLOCK : (n + 1) * BLOCK])]
+                found = ScanResult(digest(data, size_gib), len(data), len(full) * BLOCK, len(full))
+                return JobState(JobStatus.DONE, len(data), len(data), result=found)
+            case CopyJob():
+                source = self._peer().cloud.bytes_of(job.source_id)
+                ready = min(int(seconds / COPY_S * BLOCKS), BLOCKS) * BLOCK
+                copied = source[:ready] + self.cloud.bytes_of(job.volume_id)[ready:]
+                if self.corrupts:
+                    copied = b"!" + copied[1:]
+                self.cloud.write(job.volume_id, copied)
+                if ready == len(source):
+                    result = CopyResult(len(source), len(source), seconds)
+                    return JobState(JobStatus.DONE, ready, ready, result=result)
+                return JobState(JobStatus.RUNNING, ready, len(source))
+            case _:
+                return JobState(JobStatus.RUNNING)
+
+    def _running(self) -> list[Job]:
+        return [u.job for u in self.units.values() if u.state.status is JobStatus.RUNNING]
+
+    def _peer(self) -> "FakeHost":
+        assert self.peer is not None
+        return self.peer
+
+    def check(self) -> None:
+        """Note a volume that is taken away under a job of ours that still uses it."""
+        for unit in self.units.values():
+            job, running = unit.job, unit.state.status is JobStatus.RUNNING
+            if running and isinstance(job, ScanJob | ExportJob | CopyJob) and not self._sees(job.volume_id):
+                self.violations.append(f"{job.unit} runs, and {job.volume_id} is gone")

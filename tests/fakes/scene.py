@@ -1,0 +1,189 @@
+"""A whole world around the engine, fresh for every test: two clouds, two hosts, workloads, a journal on disk.
+
+It knows the only two ends that a workload may have: `assert_migrated` and `assert_as_before`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from os_migrate import batch
+from os_migrate.batch import Outcome, Result
+from os_migrate.events import Events
+from os_migrate.journal import AttemptState, Journal
+from os_migrate.model import ServerStatus, Tag
+from os_migrate.settings import Settings, WorkloadSettings
+from os_migrate.workload import FloatingIpMode, PortCreationMode, Workload
+from os_migrate.world import World
+from tests.fakes.cloud import FakeCloud
+from tests.fakes.host import FakeHost
+from tests.fakes.journal import TestJournal
+from tests.fakes.seam import FakeClock, Hook, Seam
+from tests.fakes.state import Latency
+from tests.fakes.workloads import Shape, add_host, add_workload, expected_disks, furnish
+
+
+class Scene:
+    """Two clouds, and one workload of each given shape in the source."""
+
+    def __init__(self, directory: Path, *shapes: Shape, latency: Latency = Latency()) -> None:
+        self.clock = FakeClock()
+        self.seam = Seam()
+        self.source = FakeCloud("source", self.clock, self.seam, latency)
+        self.destination = FakeCloud("destination", self.clock, self.seam, latency)
+        furnish(self.source, self.destination)
+        self.source_host = FakeHost("source host", self.source, add_host(self.source, "conv"), self.clock)
+        self.destination_host = FakeHost(
+            "destination host", self.destination, add_host(self.destination, "conv"), self.clock
+        )
+        self.destination_host.peer = self.source_host
+        self.hosts = (self.source_host, self.destination_host)
+        self.shapes = shapes
+        self.workloads = [
+            add_workload(self.source, self.destination, shape, f"web {number}", number)
+            for number, shape in enumerate(shapes)
+        ]
+        stop = any(shape.runs for shape in shapes)
+        self.settings = Settings(data_dir=directory, workloads=WorkloadSettings(stop_before_migration=stop))
+        self.events = Events()
+        self._path = directory / "journal.sqlite"
+        self.journal: Journal = TestJournal(self._path, self.seam, self.clock)
+        for cloud in (self.source, self.destination):
+            cloud.hold_dear()
+        self.before = self.picture()
+        self.violations: list[str] = []
+        self.seam.checks += [self._check_running, *(host.check for host in self.hosts)]
+
+    @property
+    def world(self) -> World:
+        return World(
+            self.source,
+            self.destination,
+            self.source_host,
+            self.destination_host,
+            self.events,
+            self.clock,
+            timeout_s=300.0,
+        )
+
+    # Acts ------------------------------------------------------------------------------------------------------------
+    def migrate(self, hook: Hook | None = None) -> list[Outcome]:
+        self.seam.hook = hook or Hook()
+        return batch.migrate(self.world, self.journal, self.workloads, self.settings)
+
+    def resume(self, hook: Hook | None = None) -> list[Outcome]:
+        """Do as a new process does."""
+        self._restart(hook)
+        return batch.resume(self.world, self.journal, self.journal.unfinished(), self.workloads, self.settings)
+
+    def rollback(self, hook: Hook | None = None) -> list[Outcome]:
+        """Do as a new process does."""
+        self._restart(hook)
+        return batch.rollback(self.world, self.journal, self.journal.unfinished(), self.settings)
+
+    @property
+    def state(self) -> AttemptState | None:
+        """Return the state of the last attempt."""
+        attempts = self.journal.attempts()
+        return attempts[-1].state if attempts else None
+
+    def _restart(self, hook: Hook | None) -> None:
+        self.journal.close()
+        self.seam.hook = hook or Hook()
+        self.journal = TestJournal(self._path, self.seam, self.clock)
+
+    # Ends ------------------------------------------------------------------------------------------------------------
+    def picture(self) -> tuple[dict[str, object], dict[str, object]]:
+        return self.source.picture(), self.destination.picture()
+
+    def assert_nothing_left(self) -> None:
+        """Check what holds after every end: nothing of ours, nothing violated."""
+        self.seam.hook = Hook()
+        self.clock.sleep(300)  # what is still under way in a cloud comes to light
+        left = [*self.source.tagged(), *self.destination.tagged()]
+        left += [f"{host.name}: {unit}" for host in self.hosts for unit in host.units]
+        assert not left, left
+        violations = [*self.violations, *self.source.violations, *self.destination.violations]
+        violations += [v for host in self.hosts for v in host.violations]
+        assert not violations, violations
+
+    def assert_as_before(self) -> None:
+        """Check that both clouds are as they were when the scene began."""
+        self.assert_nothing_left()
+        for before, now in zip(self.before, self.picture(), strict=True):
+            _same(before, now)
+
+    def assert_migrated(self, outcomes: Sequence[Outcome] | None = None) -> None:
+        """Check that all workloads were migrated, whole, and that the source is as it was, but off."""
+        if outcomes is not None:
+            assert [o.result for o in outcomes] == [Result.MIGRATED] * len(outcomes), outcomes
+        self.assert_nothing_left()
+        for shape, workload in zip(self.shapes, self.workloads, strict=True):
+            self._assert_twin(shape, workload)
+        self._assert_only_twins_are_new()
+        off = {w.id for w in self.workloads}
+        _same(_switched_off(self.before[0], off), _switched_off(self.picture()[0], set()))
+
+    def twins(self, workload: Workload) -> list[str]:
+        twins = [m.view for m in self.destination._machines.values()]
+        return [s.id for s in twins if s.metadata.get(Tag.ORIGIN_KEY) == workload.id]
+
+    def _assert_twin(self, shape: Shape, workload: Workload) -> None:
+        (twin_id,) = self.twins(workload)
+        twin = self.destination._machines[twin_id]
+        assert twin.view.status is ServerStatus.ACTIVE
+        assert list(twin.booted_with or ()) == list(expected_disks(self.source, self.destination, workload))
+        if workload.migration.data_copy:
+            ours = [v.delete_on_termination for v in twin.view.volumes]
+            theirs = [v.delete_on_termination for v in self.source._machines[workload.id].view.volumes]
+            boot_is_copied_from_local = shape.boot_disk_copy and self.source._machines[workload.id].local is not None
+            assert ours == [True] * boot_is_copied_from_local + theirs
+        ports = [self.destination._ports[port_id][0] for port_id in twin.ports]
+        wanted = workload.params.ports
+        assert [p.fixed_ips[0].ip_address for p in ports] == [w.params.fixed_ips_refs[0].ip_address for w in wanted]
+        if workload.migration.port_creation_mode is PortCreationMode.NEUTRON:
+            assert [p.mac_address for p in ports] == [w.params.mac_address for w in wanted]
+        floating = [f.address for f, _ in self.destination._floating_ips.values() if f.port_id in twin.ports]
+        assert len(floating) == len(workload.params.floating_ips)
+        if shape.holds_address and shape.floating_ip is not FloatingIpMode.NEW:
+            assert floating == [f.params.floating_ip_address for f in workload.params.floating_ips]
+
+    def _assert_only_twins_are_new(self) -> None:
+        """Check for doubles: each new thing in the destination belongs to a twin."""
+        before, now = self.before[1], self.picture()[1]
+        twins = {t for w in self.workloads for t in self.twins(w)}
+        new = {kind: set(now[kind]) - set(before[kind]) for kind in ("servers", "resources", "ports", "floating IPs")}  # type: ignore[call-overload]
+        assert new["servers"] == twins
+        machines = [self.destination._machines[t] for t in twins]
+        copied = {v.volume_id for m in machines for v in m.view.volumes} - self.destination.precious
+        assert new["resources"] == copied
+        assert new["ports"] == {p for m in machines for p in m.ports}
+        held = {f.id for f, _ in self.destination._floating_ips.values() if f.port_id in new["ports"]}
+        assert new["floating IPs"] <= held
+
+    def _check_running(self) -> None:
+        """Note a source server and its twin that run at the same time."""
+        on = {ServerStatus.ACTIVE}
+        for workload in self.workloads:
+            source = self.source._machines[workload.id]
+            if source.view.status not in on and source.task != "powering-on":
+                continue
+            for twin in self.twins(workload):
+                if self.destination._machines[twin].view.status in on | {ServerStatus.BUILD}:
+                    self.violations.append(f"{workload.id} and its twin {twin} run at the same time")
+
+
+def _same(before: dict[str, object], now: dict[str, object]) -> None:
+    for kind, was in before.items():
+        if kind == "servers":
+            assert isinstance(was, dict)
+        assert now[kind] == was, f"{kind}: was {was}, is {now[kind]}"
+
+
+def _switched_off(picture: dict[str, object], server_ids: set[str]) -> dict[str, object]:
+    from dataclasses import replace  # noqa: PLC0415
+
+    servers = picture["servers"]
+    assert isinstance(servers, dict)
+    off = {"status": ServerStatus.SHUTOFF, "raw_status": "SHUTOFF"}
+    changed = {k: (replace(v, **off), p) if k in server_ids else (v, p) for k, (v, p) in servers.items()}
+    return {**picture, "servers": changed}

@@ -1,0 +1,78 @@
+"""The one seam through which tests look at, and trouble, every call to the fakes: clouds, hosts and the journal.
+
+with seam.call("source", "create_volume"):      hook.before  may raise: the call has no effect
+    ...the effect...                            hook.after   may raise: it had its effect, the answer is lost
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+class Killed(BaseException):
+    """The migrator dies here, as by kill -9: nothing catches it."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call. `where` is a cloud, a host or "journal"; a call that only reads leaves the world as it is."""
+
+    where: str
+    verb: str
+    mutates: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.where}.{self.verb}"
+
+
+class Hook:
+    """Count calls, and let them pass."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+    def before(self, call: Call) -> None:
+        self.calls.append(call)
+
+    def after(self, call: Call) -> None:
+        """Let it pass."""
+
+    def dooms(self, call: Call) -> bool:
+        """Say whether what this call asks for is accepted, and goes wrong later."""
+        return False
+
+
+@dataclass
+class Seam:
+    """Carries the hook of the moment, and what is checked at every call."""
+
+    hook: Hook = field(default_factory=Hook)
+    checks: list[Callable[[], None]] = field(default_factory=list)
+    mutations: int = 0
+
+    @contextmanager
+    def call(self, where: str, verb: str, *, mutates: bool = True) -> Iterator[Call]:
+        call = Call(where, verb, mutates)
+        for check in self.checks:
+            check()
+        self.hook.before(call)
+        yield call
+        self.mutations += mutates
+        self.hook.after(call)
+
+
+class FakeClock:
+    """Time that passes only when someone sleeps. Everything that goes on by itself listens."""
+
+    def __init__(self, start: float = 1_700_000_000.0) -> None:
+        self._now = start
+        self.listeners: list[Callable[[], None]] = []
+
+    def now(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0
+        self._now += seconds
+        for listener in self.listeners:
+            listener()
