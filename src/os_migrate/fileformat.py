@@ -136,7 +136,7 @@ def _flag_or_text(value: object, _: object) -> object:
     raise BadValueError(f"must be true or false, is {_describe(value)}")
 
 
-def _tuple_of(kind: Any, converter: Converter) -> Callable[[object, object], Any]:  # noqa: ANN401 (a type form)
+def _tuple_of(kind: Any, converter: Converter) -> Callable[[object, object], Any]:
     as_list: Any = GenericAlias(list, (get_args(kind)[0],))
     structure_list = list_structure_factory(as_list, converter)
 

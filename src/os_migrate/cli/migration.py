@@ -1,0 +1,227 @@
+"""`os-migrate migrate` (also `import workloads`), `resume` and `rollback`."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated
+
+import typer
+
+from os_migrate import batch
+from os_migrate.batch import Outcome, Result
+from os_migrate.cli.app import Invocation, app, filter_of, invocation_of, reporting
+from os_migrate.cli.failure import error_fields, error_text
+from os_migrate.cli.meter import duration, size
+from os_migrate.errors import UserError
+from os_migrate.events import Note
+from os_migrate.files import WORKLOADS_FILE, log_name, read_workloads
+from os_migrate.filters import listed, select
+from os_migrate.journal import Attempt
+from os_migrate.model import ServerId
+from os_migrate.resources.workload import as_set
+from os_migrate.session import Session, has_journal, open_journal, open_session
+from os_migrate.settings import Settings
+from os_migrate.workload import Workload
+
+import_app = typer.Typer(no_args_is_help=True, help="Make in the destination what the files describe.")
+app.add_typer(import_app, name="import")
+
+Filters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter", metavar="NAME|~REGEX", help="Only these servers; can be repeated. [default: the settings']"
+    ),
+]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME|ID", help="Servers, by name or id.")]
+Attempts = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME|ID|ATTEMPT", help="Servers or attempts. [default: all that are open]"),
+]
+
+
+@app.command()
+@reporting
+def migrate(ctx: typer.Context, names: Names = None, *, filters: Filters = None) -> None:
+    """Migrate the servers that `workloads.yml` describes.
+
+    All are checked before the first is touched. One that fails is undone in both clouds and doesn't stop the others. What
+    is migrated already is skipped, so the same command again is the retry.
+
+    For example:
+
+    - `os-migrate migrate web1 web2`
+    - `os-migrate migrate --filter '~^db' --set os_migrate_workload_stop_before_migration=true`
+    """
+    _migrate(invocation_of(ctx), names or [], filters or [])
+
+
+@import_app.command("workloads")
+@reporting
+def import_workloads(ctx: typer.Context, names: Names = None, *, filters: Filters = None) -> None:
+    """Migrate the servers that `workloads.yml` describes: another name of `os-migrate migrate`.
+
+    Example: `os-migrate import workloads --filter '~^db'`
+    """
+    _migrate(invocation_of(ctx), names or [], filters or [])
+
+
+@app.command()
+@reporting
+def resume(ctx: typer.Context, which: Attempts = None) -> None:
+    """Finish what a crash or Ctrl-C left open.
+
+    Migrations go forward from where they were (a copy that went on meanwhile is adopted); what was being undone is undone.
+
+    Example: `os-migrate resume web1`
+    """
+
+    def act(session: Session, attempts: Sequence[Attempt]) -> list[Outcome]:
+        file = session.settings.data_dir / WORKLOADS_FILE
+        workloads = [as_set(w, session.settings.workloads) for w in read_workloads(file)] if file.exists() else []
+        return batch.resume(session.world, session.journal, attempts, workloads, session.settings)
+
+    _take_up(invocation_of(ctx), which or [], act)
+
+
+@app.command()
+@reporting
+def rollback(ctx: typer.Context, which: Attempts = None) -> None:
+    """Undo what a crash, Ctrl-C or a failed clean-up left open, in both clouds.
+
+    The source server gets its volumes back, and runs again if it ran before. What is migrated is never undone.
+
+    Example: `os-migrate rollback web1`
+    """
+
+    def act(session: Session, attempts: Sequence[Attempt]) -> list[Outcome]:
+        return batch.rollback(session.world, session.journal, attempts, session.settings)
+
+    _take_up(invocation_of(ctx), which or [], act)
+
+
+def _migrate(invocation: Invocation, names: Sequence[str], filters: Sequence[str]) -> None:
+    settings = invocation.settings()
+    everything = [as_set(w, settings.workloads) for w in read_workloads(settings.data_dir / WORKLOADS_FILE)]
+    selection = select(settings.filter("workloads"), everything, lambda w: w.name, "servers in workloads.yml")
+    if filters:
+        selection = select(filter_of(filters), everything, lambda w: w.name, "servers in workloads.yml")
+    chosen = named(names, everything) if names else list(selection.chosen)
+    log_names = log_names_of([(w.id, w.name) for w in everything])
+    with invocation.events(settings, log_names) as events:
+        for entry in () if names else selection.idle:
+            events.tell(Note(text=f"nothing matches the filter's {entry}", warning=True))
+        hosts = any(w.copies for w in chosen)
+        with open_session(settings, events, hosts=hosts, lock=True) as session:
+            outcomes = batch.migrate(session.world, session.journal, chosen, settings)
+    _finish(invocation, outcomes)
+
+
+def _take_up(
+    invocation: Invocation, which: Sequence[str], act: Callable[[Session, Sequence[Attempt]], list[Outcome]]
+) -> None:
+    settings = invocation.settings()
+    attempts = open_attempts(settings, which)
+    if not attempts:
+        invocation.show("Nothing is open.", {"outcomes": []})
+        return
+    with (
+        invocation.events(settings, log_names_of([(a.server_id, a.name) for a in attempts])) as events,
+        open_session(settings, events, hosts=True, lock=True) as session,
+    ):
+        still_open = [session.journal.attempt(a.id) for a in attempts]
+        outcomes = act(session, [a for a in still_open if not a.state.final])
+    _finish(invocation, outcomes)
+
+
+def open_attempts(settings: Settings, which: Sequence[str]) -> list[Attempt]:
+    """Return the unfinished attempts that `which` names, all if it is empty.
+
+    Raises:
+        UserError: one names nothing that is open.
+    """
+    if not has_journal(settings.data_dir):
+        attempts = []
+    else:
+        with open_journal(settings.data_dir) as journal:
+            attempts = journal.unfinished()
+    if not which:
+        return attempts
+    chosen: list[Attempt] = []
+    for word in which:
+        found = [a for a in attempts if word in {a.id, a.server_id, a.name}]
+        if not found:
+            names = listed([a.name for a in attempts])
+            raise UserError(f"nothing is open for {word!r}", remedy=f"open are: {names}; `os-migrate status` shows all")
+        chosen += [a for a in found if a not in chosen]
+    return chosen
+
+
+def named(names: Sequence[str], workloads: Sequence[Workload]) -> list[Workload]:
+    """Return the workloads that were named, by name or id, in the order of the names.
+
+    Raises:
+        UserError: a name is nobody's, or that of several.
+    """
+    chosen: list[Workload] = []
+    for name in names:
+        found = [w for w in workloads if w.id == name] or [w for w in workloads if w.name == name]
+        if not found:
+            remedy = f"there are: {listed([w.name for w in workloads])}"
+            raise UserError(f"there is no server {name!r} in workloads.yml", remedy=remedy)
+        if len(found) > 1:
+            ids = ", ".join(w.id for w in found)
+            raise UserError(f"{len(found)} servers are called {name!r}", remedy=f"give the id instead: {ids}")
+        chosen += [w for w in found if w not in chosen]
+    return chosen
+
+
+def log_names_of(servers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return what each server's log is called, by id; the servers are pairs of id and name."""
+    pairs = list(servers)
+    return {
+        server_id: log_name(name, ServerId(server_id), [other for other_id, other in pairs if other_id != server_id])
+        for server_id, name in pairs
+    }
+
+
+def _finish(invocation: Invocation, outcomes: Sequence[Outcome]) -> None:
+    """Show what became of each workload, errors on stderr; end with the code of the first failure."""
+    invocation.show(summary(outcomes), {"outcomes": [_fields(outcome) for outcome in outcomes]})
+    for outcome in outcomes:
+        if outcome.error is not None:
+            typer.echo(f"{outcome.name or '(no name)'} ({outcome.server_id}): {outcome.result}", err=True)
+            typer.echo(error_text(outcome.error), err=True)
+    failed = next((o for o in outcomes if o.result not in {Result.MIGRATED, Result.SKIPPED} and o.error), None)
+    if failed is not None and failed.error is not None:
+        raise typer.Exit(failed.error.exit_code)
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """Return the outcomes as people read them: a line each, and the proof of every disk."""
+    if not outcomes:
+        return "Nothing to do."
+    lines: list[str] = []
+    for outcome in outcomes:
+        lines.append(
+            f"{outcome.name or '(no name)'} ({outcome.server_id}): {outcome.result}, {duration(outcome.seconds)}"
+        )
+        if outcome.detail and outcome.detail != str(outcome.error):
+            lines.append(f"  {outcome.detail}")
+        for disk in outcome.report.disks if outcome.report else ():
+            proof = "equal" if disk.source_digest == disk.destination_digest else "NOT EQUAL"
+            sizes = f"{size(disk.data_bytes)} of data in {size(disk.size_bytes)}, {size(disk.wire_bytes)} sent"
+            lines.append(f"  {disk.device}: {sizes}; digests {proof}: {disk.source_digest}")
+    counts = {result: sum(o.result is result for o in outcomes) for result in Result}
+    lines.append(", ".join(f"{count} {result}" for result, count in counts.items() if count))
+    return "\n".join(lines)
+
+
+def _fields(outcome: Outcome) -> dict[str, object]:
+    return {
+        "server_id": outcome.server_id,
+        "name": outcome.name,
+        "result": outcome.result,
+        "detail": outcome.detail,
+        "seconds": round(outcome.seconds, 3),
+        "error": error_fields(outcome.error) if outcome.error else None,
+        "report": dataclasses.asdict(outcome.report) if outcome.report else None,
+    }

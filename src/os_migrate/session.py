@@ -1,0 +1,149 @@
+"""Everything a command works with, opened and closed in the right order.
+
+data dir    exists or is made, can be written, belongs to this source project
+lock        one migrator a data dir; the lock dies with its owner
+journal     what earlier runs did
+clouds      connected
+hosts       the conversion hosts, where the command needs them and they are there
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from os_migrate import cloud as clouds
+from os_migrate.durable import write_atomically
+from os_migrate.errors import UserError
+from os_migrate.events import Events
+from os_migrate.hosts.hosting import Clouds, find_host, find_server, open_remote_host
+from os_migrate.journal import Journal
+from os_migrate.model import Side
+from os_migrate.settings import Settings
+from os_migrate.world import Host, SystemClock, World
+
+JOURNAL_FILE: Final = "journal.sqlite"
+LOCK_FILE: Final = "os-migrate.lock"
+PROJECT_FILE: Final = "source-project"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a command works with. `clouds` are those of `world`, with what deploying hosts needs besides."""
+
+    settings: Settings
+    journal: Journal
+    world: World
+    clouds: Clouds
+
+
+@contextmanager
+def open_session(settings: Settings, events: Events, *, hosts: bool, lock: bool) -> Iterator[Session]:
+    """Open all that a command needs, and close it at the end.
+
+    Raises:
+        UserError: the data dir can't be used, belongs to another project, or another migrator works on it.
+        CloudError: a cloud can't be reached, or refuses the credentials.
+        HostError: a conversion host is there and can't be used.
+    """
+    with ExitStack() as stack:
+        prepare_data_dir(settings.data_dir)
+        if lock:
+            stack.enter_context(locked(settings.data_dir))
+        journal = stack.enter_context(open_journal(settings.data_dir))
+        source = clouds.connect(settings.source, settings.clouds_path, name="source")
+        destination = clouds.connect(settings.destination, settings.clouds_path, name="destination")
+        claim(settings.data_dir, source.project_id())
+        destination.project_id()  # so that wrong credentials show before anything begins
+        sides: Clouds = {Side.SOURCE: source, Side.DESTINATION: destination}
+        world = World(
+            source=source,
+            destination=destination,
+            source_host=_open_host(stack, sides, settings, Side.SOURCE) if hosts else None,
+            destination_host=_open_host(stack, sides, settings, Side.DESTINATION) if hosts else None,
+            events=events,
+            clock=SystemClock(),
+            timeout_s=settings.workloads.timeout_s,
+        )
+        yield Session(settings, journal, world, sides)
+
+
+def _open_host(stack: ExitStack, sides: Clouds, settings: Settings, side: Side) -> Host | None:
+    """Return a conversion host, or None where there is none; SSH connects when it is first used."""
+    if find_server(sides[side], settings, side) is None:
+        return None
+    server_id, address = find_host(sides[side], settings, side)
+    host = open_remote_host(settings, settings.host(side).host_name, server_id, address)
+    stack.callback(host.close)
+    return host
+
+
+def prepare_data_dir(data_dir: Path) -> None:
+    """Make the data dir, for its owner only, unless it is there; check that it can be written.
+
+    Raises:
+        UserError: it can't.
+    """
+    remedy = "choose another os_migrate_data_dir, or mend its permissions"
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"can't make the data dir {data_dir}: {error.strerror}", remedy=remedy) from None
+    if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
+        raise UserError(f"the data dir {data_dir} can't be written", remedy=remedy)
+
+
+@contextmanager
+def open_journal(data_dir: Path) -> Iterator[Journal]:
+    """Open the journal of a data dir."""
+    with closing(Journal(data_dir / JOURNAL_FILE)) as journal:
+        yield journal
+
+
+def has_journal(data_dir: Path) -> bool:
+    """Say whether anything was ever begun in a data dir."""
+    return (data_dir / JOURNAL_FILE).is_file()
+
+
+@contextmanager
+def locked(data_dir: Path) -> Iterator[None]:
+    """Hold the data dir for this process. The kernel frees the lock however the process ends; no clock decides.
+
+    Raises:
+        UserError: another process holds it; the message has its pid.
+    """
+    handle = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
+            raise UserError(
+                f"another os-migrate works on {data_dir} (pid {owner})",
+                remedy="wait for it, or stop it with Ctrl-C; `os-migrate status` shows where it is",
+            ) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def claim(data_dir: Path, project_id: str) -> None:
+    """Record which source project a data dir belongs to, or check it.
+
+    Raises:
+        UserError: it belongs to another: two projects in one directory would mix their files up.
+    """
+    file = data_dir / PROJECT_FILE
+    owner = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
+    if not owner:
+        write_atomically(file, f"{project_id}\n")
+    elif owner != project_id:
+        raise UserError(
+            f"the data dir {data_dir} belongs to the source project {owner}, these credentials are for {project_id}",
+            remedy="use one os_migrate_data_dir for each source project",
+        )
