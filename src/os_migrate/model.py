@@ -303,7 +303,7 @@ class VolumeSpec:
 
 @dataclass(frozen=True)
 class PortSpec:
-    """What to ask of Neutron."""
+    """What to ask of Neutron; without fixed IPs it gives one."""
 
     network_id: NetworkId
     fixed_ips: tuple[FixedIp, ...]

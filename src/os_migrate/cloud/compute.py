@@ -27,8 +27,6 @@ Source: https://docs.openstack.org/nova/latest/reference/api-microversion-histor
 """
 
 DELETE_TIMEOUT_S = 300.0
-STOPPING = ("powering-off", "stopping")
-STARTING = ("powering-on", "starting")
 
 
 class Compute:
@@ -95,7 +93,7 @@ class Compute:
                     f"{self._api.name}: server {raw.get('name')!r} ({server_id}) went to ERROR: {fault}",
                     remedy=f"see openstack server show {server_id}",
                 )
-            return True if raw["status"] == status else None
+            return True if views.server_status(raw)[0] is status else None
 
         what = f"{self._api.name}: server {server_id} becomes {status}"
         wait_for(look, what=what, timeout_s=timeout_s, clock=self._api.clock)
@@ -103,11 +101,11 @@ class Compute:
 
     def stop_server(self, server_id: ServerId) -> None:
         """Ask Nova to shut the guest down; a server that is off already is fine."""
-        self._switch(server_id, "os-stop", ServerStatus.SHUTOFF, STOPPING)
+        self._switch(server_id, "os-stop", ServerStatus.SHUTOFF, "powering-off")
 
     def start_server(self, server_id: ServerId) -> None:
         """Ask Nova to start a server; one that runs already is fine."""
-        self._switch(server_id, "os-start", ServerStatus.ACTIVE, STARTING)
+        self._switch(server_id, "os-start", ServerStatus.ACTIVE, "powering-on")
 
     def delete_server(self, server_id: ServerId) -> None:
         """Delete a server and wait until it is gone."""
@@ -191,7 +189,7 @@ class Compute:
         except NotFound:  # deleted since
             return ""
 
-    def _switch(self, server_id: ServerId, action: str, wanted: ServerStatus, on_the_way: tuple[str, ...]) -> None:
+    def _switch(self, server_id: ServerId, action: str, wanted: ServerStatus, on_the_way: str) -> None:
         try:
             self._api.post(
                 Service.COMPUTE,
@@ -204,7 +202,7 @@ class Compute:
             if refused.status != HTTPStatus.CONFLICT:
                 raise
             raw = self._raw_server(server_id)
-            if raw["status"] != wanted and raw.get("OS-EXT-STS:task_state") not in on_the_way:
+            if views.server_status(raw)[0] is not wanted and raw.get("OS-EXT-STS:task_state") != on_the_way:
                 raise
 
 

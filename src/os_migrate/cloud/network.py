@@ -51,9 +51,10 @@ class Networking:
             "network_id": spec.network_id,
             "name": spec.name,
             "description": description,
-            "fixed_ips": [_fixed_ip(ip) for ip in spec.fixed_ips],
             "security_groups": list(spec.security_group_ids),
         }
+        if spec.fixed_ips:  # otherwise Neutron gives one
+            port["fixed_ips"] = [_fixed_ip(ip) for ip in spec.fixed_ips]
         if spec.mac_address:
             port["mac_address"] = spec.mac_address
         if spec.vnic_type != "normal":

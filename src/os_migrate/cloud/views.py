@@ -43,6 +43,9 @@ IMAGE_FIELDS = frozenset(
 Source: https://docs.openstack.org/api-ref/image/v2/#show-image-schema
 """
 
+POWER_TASKS = frozenset({"powering-off", "powering-on"})
+"""Source: https://docs.openstack.org/nova/latest/reference/vm-states.html"""
+
 FIRST_DISK = "/dev/(v|s|h|xv|ub|f)da"
 """The first disk of any bus, as Nova names them."""
 
@@ -54,12 +57,12 @@ def named(raw: Json) -> Named:
 
 def server(raw: Json, volumes: tuple[VolumeAttachment, ...], flavor_name: str) -> Server:
     """Read a server of Nova; its volumes and its flavor's name are told by other calls."""
-    status = str(raw.get("status", ""))
+    status, raw_status = server_status(raw)
     return Server(
         id=ServerId(raw["id"]),
         name=raw.get("name") or "",
-        status=ServerStatus(status) if status in ServerStatus.__members__ else ServerStatus.OTHER,
-        raw_status=status,
+        status=status,
+        raw_status=raw_status,
         fault=(raw.get("fault") or {}).get("message", ""),
         description=raw.get("description"),
         image_id=ImageId(raw["image"]["id"]) if raw.get("image") else None,
@@ -81,6 +84,19 @@ def server(raw: Json, volumes: tuple[VolumeAttachment, ...], flavor_name: str) -
         hypervisor_hostname=raw.get("OS-EXT-SRV-ATTR:hypervisor_hostname"),
         locked=bool(raw.get("locked")),
     )
+
+
+def server_status(raw: Json) -> tuple[ServerStatus, str]:
+    """Return a server's status, and how to tell people.
+
+    Nova goes on saying ACTIVE of a server that is being stopped, and SHUTOFF of one that is being started; neither state
+    decides anything then, so it is OTHER here.
+    """
+    status = str(raw.get("status", ""))
+    task = raw.get("OS-EXT-STS:task_state")
+    if task in POWER_TASKS:
+        return ServerStatus.OTHER, f"{status} ({task})"
+    return (ServerStatus(status) if status in ServerStatus.__members__ else ServerStatus.OTHER), status
 
 
 def addresses(raw: Json) -> tuple[str, ...]:
