@@ -1,0 +1,369 @@
+"""What `world.Cloud` promises, asked of the fake and of real clouds alike: a fake that disagrees is a bug."""
+
+import pytest
+
+from os_migrate.errors import CloudError, NotFound
+from os_migrate.model import (
+    BlockDevice,
+    FixedIp,
+    FlavorId,
+    FloatingIpId,
+    ImageId,
+    Nic,
+    PortId,
+    PortSpec,
+    ServerId,
+    ServerStatus,
+    SnapshotId,
+    VolumeId,
+    VolumeSpec,
+)
+from os_migrate.world import Cloud
+from tests.contract.conftest import TIMEOUT_S, Place
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+TAG = {"os_migrate_attempt": "contract", "os_migrate_step": "Contract:1"}
+
+
+def one(things, thing_id):
+    (found,) = [thing for thing in things if thing.id == thing_id]
+    return found
+
+
+# What isn't there --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda cloud: cloud.server(ServerId(NOBODY)),
+        lambda cloud: cloud.await_server(ServerId(NOBODY), ServerStatus.ACTIVE, TIMEOUT_S),
+        lambda cloud: cloud.stop_server(ServerId(NOBODY)),
+        lambda cloud: cloud.start_server(ServerId(NOBODY)),
+        lambda cloud: cloud.set_server_metadata(ServerId(NOBODY), TAG),
+        lambda cloud: cloud.create_server_image(ServerId(NOBODY), "image", TAG),
+        lambda cloud: cloud.volume(VolumeId(NOBODY)),
+        lambda cloud: cloud.await_volume(VolumeId(NOBODY), "available", TIMEOUT_S),
+        lambda cloud: cloud.dress_volume(VolumeId(NOBODY), bootable=True, image_metadata={}),
+        lambda cloud: cloud.set_volume_metadata(VolumeId(NOBODY), TAG),
+        lambda cloud: cloud.create_snapshot(VolumeId(NOBODY), "snapshot", TAG),
+        lambda cloud: cloud.await_snapshot(SnapshotId(NOBODY), TIMEOUT_S),
+        lambda cloud: cloud.image(ImageId(NOBODY)),
+        lambda cloud: cloud.await_image(ImageId(NOBODY), TIMEOUT_S),
+        lambda cloud: cloud.describe_port(PortId(NOBODY), "text"),
+        lambda cloud: cloud.describe_floating_ip(FloatingIpId(NOBODY), "text"),
+        lambda cloud: cloud.associate_floating_ip(FloatingIpId(NOBODY), None, None),
+    ],
+)
+def test_what_is_not_there_is_not_found(cloud: Cloud, ask):
+    with pytest.raises(NotFound):
+        ask(cloud)
+
+
+@pytest.mark.parametrize(
+    "delete",
+    [
+        lambda cloud: cloud.delete_server(ServerId(NOBODY)),
+        lambda cloud: cloud.delete_volume(VolumeId(NOBODY)),
+        lambda cloud: cloud.delete_snapshot(SnapshotId(NOBODY)),
+        lambda cloud: cloud.delete_image(ImageId(NOBODY)),
+        lambda cloud: cloud.delete_port(PortId(NOBODY)),
+        lambda cloud: cloud.delete_floating_ip(FloatingIpId(NOBODY)),
+        lambda cloud: cloud.detach_volume(ServerId(NOBODY), VolumeId(NOBODY)),
+    ],
+)
+def test_deleting_what_is_not_there_succeeds(cloud: Cloud, delete):
+    delete(cloud)
+
+
+# Volumes and snapshots ---------------------------------------------------------------------------------------------------
+
+
+def test_volume_is_listed_with_what_it_was_made_with(place: Place, cloud: Cloud):
+    volume_id = place.volume(description="a disk", metadata=TAG)
+
+    volume = one(cloud.volumes(), volume_id)
+    assert volume == cloud.volume(volume_id)
+    assert (volume.status, volume.size_gib, volume.description) == ("available", 1, "a disk")
+    assert dict(volume.metadata) == TAG
+    assert not volume.bootable
+    assert volume.attachments == ()
+
+
+def test_metadata_of_a_volume_is_set_and_removed_by_key(place: Place, cloud: Cloud):
+    volume_id = place.volume(metadata=TAG)
+
+    for _ in range(2):
+        cloud.set_volume_metadata(volume_id, {"os_migrate_attempt": None, "os_migrate_source_id": "4711"})
+        wanted = {"os_migrate_step": TAG["os_migrate_step"], "os_migrate_source_id": "4711"}
+        assert dict(cloud.volume(volume_id).metadata) == wanted
+
+
+def test_dressing_a_volume_twice_is_the_same_as_once(place: Place, cloud: Cloud):
+    volume_id = place.volume()
+
+    for _ in range(2):
+        cloud.dress_volume(volume_id, bootable=True, image_metadata={"hw_disk_bus": "virtio", "os_type": "linux"})
+        volume = cloud.volume(volume_id)
+        assert volume.bootable
+        assert dict(volume.image_metadata) == {"hw_disk_bus": "virtio", "os_type": "linux"}
+
+
+def test_volume_from_an_image_is_bootable_and_has_its_properties(place: Place, cloud: Cloud):
+    volume = cloud.volume(place.volume(image_id=place.image_id))
+
+    assert volume.bootable
+    assert cloud.image(place.image_id).properties.items() <= volume.image_metadata.items()
+
+
+def test_volume_from_a_snapshot_has_its_size(place: Place, cloud: Cloud):
+    snapshot_id = place.snapshot(place.volume(), TAG)
+
+    snapshot = cloud.await_snapshot(snapshot_id, TIMEOUT_S)
+    assert snapshot == one(cloud.snapshots(), snapshot_id)
+    assert dict(snapshot.metadata) == TAG
+    copy = cloud.volume(place.volume(snapshot_id=snapshot_id))
+    assert (copy.status, copy.size_gib) == ("available", 1)
+
+
+def test_deleted_volume_and_snapshot_are_gone_at_once(place: Place, cloud: Cloud):
+    volume_id = place.volume()
+    snapshot_id = place.snapshot(volume_id, TAG)
+    cloud.await_snapshot(snapshot_id, TIMEOUT_S)
+
+    for _ in range(2):
+        cloud.delete_snapshot(snapshot_id)
+    for _ in range(2):
+        cloud.delete_volume(volume_id)
+
+    assert snapshot_id not in {snapshot.id for snapshot in cloud.snapshots()}
+    with pytest.raises(NotFound):
+        cloud.volume(volume_id)
+
+
+def test_volume_of_an_unknown_type_is_refused(cloud: Cloud):
+    with pytest.raises(CloudError):
+        cloud.create_volume(VolumeSpec(name="contract", size_gib=1, volume_type="no such type"))
+
+
+def test_waiting_ends_when_its_time_is_over(place: Place, cloud: Cloud):
+    with pytest.raises(CloudError, match="not within"):
+        cloud.await_volume(place.volume(), "in-use", 1.0)
+
+
+# Servers -----------------------------------------------------------------------------------------------------------------
+
+
+def test_server_is_listed_with_what_it_was_made_with(place: Place, cloud: Cloud):
+    server_id = place.server(metadata=TAG, tags=("red", "blue"), description="a server")
+
+    server = cloud.server(server_id)
+    assert (server.status, server.raw_status) == (ServerStatus.ACTIVE, "ACTIVE")
+    assert dict(server.metadata) == TAG
+    assert sorted(server.tags) == ["blue", "red"]
+    assert server.description == "a server"
+    assert server.image_id == place.image_id
+    assert server.flavor_name == one(cloud.flavors(), place.flavor_id).name
+    assert server.project_id == cloud.project_id()
+    assert server.volumes == ()
+    assert dict(one(cloud.servers(), server_id).metadata) == TAG
+
+
+def test_stopping_and_starting_twice_is_the_same_as_once(cloud: Cloud, server_id: ServerId):
+    for _ in range(2):
+        cloud.stop_server(server_id)  # the second while it is being stopped
+    assert cloud.server(server_id).status is ServerStatus.OTHER
+    assert cloud.await_server(server_id, ServerStatus.SHUTOFF, TIMEOUT_S).status is ServerStatus.SHUTOFF
+    cloud.stop_server(server_id)
+
+    cloud.start_server(server_id)
+    assert cloud.await_server(server_id, ServerStatus.ACTIVE, TIMEOUT_S).status is ServerStatus.ACTIVE
+    cloud.start_server(server_id)
+
+
+def test_metadata_of_a_server_is_set_and_removed_by_key(cloud: Cloud, server_id: ServerId):
+    cloud.set_server_metadata(server_id, {"a": "1", "b": "2"})
+    for _ in range(2):
+        cloud.set_server_metadata(server_id, {"a": None, "b": "3"})
+        assert dict(cloud.server(server_id).metadata) == {"b": "3"}
+
+
+def test_server_that_cannot_be_built_is_a_cloud_error(place: Place, cloud: Cloud):
+    port_id = place.port()
+    port = one(cloud.ports(), port_id)
+
+    with pytest.raises(CloudError):
+        cloud.await_server(
+            place.server(wait=False, nics=(Nic(network_id=port.network_id, fixed_ip=port.fixed_ips[0].ip_address),)),
+            ServerStatus.ACTIVE,
+            TIMEOUT_S,
+        )
+
+
+def test_server_of_an_unknown_flavor_is_refused(place: Place):
+    with pytest.raises(CloudError):
+        place.server(flavor_id=FlavorId(NOBODY))
+
+
+def test_image_of_a_server_is_tagged_and_as_large_as_its_disk(place: Place, cloud: Cloud, server_id: ServerId):
+    image_id = cloud.create_server_image(server_id, place.name("image"), TAG)
+    place.cleanup.callback(cloud.delete_image, image_id)
+
+    image = cloud.await_image(image_id, TIMEOUT_S)
+    assert TAG.items() <= image.properties.items()
+    assert image.min_disk_gib == one(cloud.flavors(), place.flavor_id).disk_gib
+    assert one(cloud.images(), image_id).name == image.name
+    cloud.await_server(server_id, ServerStatus.ACTIVE, TIMEOUT_S)
+    for _ in range(2):
+        cloud.delete_image(image_id)
+    with pytest.raises(NotFound):
+        cloud.image(image_id)
+
+
+# Volumes of servers ------------------------------------------------------------------------------------------------------
+
+
+def test_volumes_are_attached_once_and_in_order(place: Place, cloud: Cloud, server_id: ServerId):
+    first, second = place.volume(), place.volume()
+    place.cleanup.callback(cloud.detach_volume, server_id, first)
+    place.cleanup.callback(cloud.detach_volume, server_id, second)
+
+    cloud.attach_volume(server_id, second, device=None, delete_on_termination=True)
+    for _ in range(2):
+        cloud.attach_volume(server_id, first, device="/dev/vdq", delete_on_termination=False)
+
+    volumes = cloud.server(server_id).volumes
+    assert [(v.volume_id, v.delete_on_termination) for v in volumes] == [(second, True), (first, False)]
+    assert all(v.device.startswith("/dev/") for v in volumes)
+    assert [v.volume_id for v in one(cloud.servers(), server_id).volumes] == [second, first]
+    volume = cloud.volume(first)
+    assert volume.status == "in-use"
+    assert [a.server_id for a in volume.attachments] == [server_id]
+
+    for _ in range(2):
+        cloud.detach_volume(server_id, second)
+    assert [v.volume_id for v in cloud.server(server_id).volumes] == [first]
+    assert cloud.volume(second).status == "available"
+    assert cloud.volume(second).attachments == ()
+
+
+def test_volume_that_another_server_has_is_refused(place: Place, cloud: Cloud, server_id: ServerId):
+    volume_id = place.volume()
+    other = place.server()
+    place.cleanup.callback(cloud.detach_volume, server_id, volume_id)
+    cloud.attach_volume(server_id, volume_id, device=None, delete_on_termination=False)
+
+    with pytest.raises(CloudError):
+        cloud.attach_volume(other, volume_id, device=None, delete_on_termination=False)
+    cloud.detach_volume(other, volume_id)
+    assert [a.server_id for a in cloud.volume(volume_id).attachments] == [server_id]
+
+
+def test_attached_volume_can_be_snapshotted_but_not_deleted(place: Place, cloud: Cloud, server_id: ServerId):
+    volume_id = place.volume()
+    place.cleanup.callback(cloud.detach_volume, server_id, volume_id)
+    cloud.attach_volume(server_id, volume_id, device=None, delete_on_termination=False)
+
+    with pytest.raises(CloudError):
+        cloud.delete_volume(volume_id)
+    snapshot_id = place.snapshot(volume_id, TAG)
+    assert cloud.await_snapshot(snapshot_id, TIMEOUT_S).volume_id == volume_id
+    assert cloud.volume(volume_id).status == "in-use"
+    cloud.delete_snapshot(snapshot_id)  # it belongs to the attachment: before the volume is detached
+
+
+def test_server_takes_along_only_the_volumes_that_are_to_go_with_it(place: Place, cloud: Cloud):
+    boot, data, kept = place.volume(image_id=place.image_id), place.volume(), place.volume()
+    server_id = place.server(
+        block_devices=(
+            BlockDevice(boot_index=0, volume_id=boot, delete_on_termination=True),
+            BlockDevice(boot_index=-1, volume_id=data, delete_on_termination=True),
+            BlockDevice(boot_index=-1, volume_id=kept, delete_on_termination=False),
+        )
+    )
+
+    server = cloud.server(server_id)
+    assert server.image_id is None
+    assert [(v.volume_id, v.delete_on_termination) for v in server.volumes] == [
+        (boot, True),
+        (data, True),
+        (kept, False),
+    ]
+    for _ in range(2):
+        cloud.delete_server(server_id)
+    with pytest.raises(NotFound):
+        cloud.server(server_id)
+    assert cloud.await_volume(kept, "available", TIMEOUT_S).attachments == ()
+    cloud.delete_volume(boot)
+    cloud.delete_volume(data)
+
+
+# Network -----------------------------------------------------------------------------------------------------------------
+
+
+def test_port_has_the_address_and_mac_that_were_asked_for(place: Place, cloud: Cloud):
+    address, mac = place.free_address(), "fa:16:3e:0c:0c:01"
+    subnet = next(subnet for subnet in cloud.subnets() if subnet.network_id == place.network_id)
+    spec = PortSpec(place.network_id, (FixedIp(subnet.id, address),), mac, name=place.name("port"))
+    port_id = place.port(spec, "made by os_migrate_attempt=contract")
+
+    port = one(cloud.ports(), port_id)
+    assert port.fixed_ips == (FixedIp(subnet.id, address),)
+    assert (port.mac_address, port.name, port.network_id) == (mac, spec.name, place.network_id)
+    assert port.description == "made by os_migrate_attempt=contract"
+    assert port.security_group_ids == ()
+    assert port.device_id == ""
+    with pytest.raises(CloudError):
+        cloud.create_port(spec, "the address is taken")
+    cloud.describe_port(port_id, "")
+    assert one(cloud.ports(), port_id).description == ""
+
+
+def test_port_outlives_the_server_that_it_was_given_to(place: Place, cloud: Cloud):
+    port_id = place.port()
+    server_id = place.server(nics=(Nic(port_id=port_id), Nic(network_id=place.network_id)))
+
+    port = one(cloud.ports(), port_id)
+    assert port.device_id == server_id
+    assert len([p for p in cloud.ports() if p.device_id == server_id]) == 2
+    cloud.delete_server(server_id)
+    ports = {p.id: p for p in cloud.ports()}
+    assert ports[port_id].device_id == ""
+    assert not [p for p in ports.values() if p.device_id == server_id]
+
+
+def test_floating_ip_is_moved_described_and_deleted(place: Place, cloud: Cloud):
+    port_id, other = place.port(), place.port()
+    port = one(cloud.ports(), port_id)
+    floating_ip_id = place.floating_ip(port.id, "made by os_migrate_attempt=contract")
+
+    ip = one(cloud.floating_ips(), floating_ip_id)
+    assert (ip.port_id, ip.network_id) == (port.id, place.external_id)
+    assert ip.description == "made by os_migrate_attempt=contract"
+    cloud.associate_floating_ip(floating_ip_id, None, None)
+    assert one(cloud.floating_ips(), floating_ip_id).port_id is None
+    cloud.associate_floating_ip(floating_ip_id, other, None)
+    assert one(cloud.floating_ips(), floating_ip_id).port_id == other
+    cloud.associate_floating_ip(floating_ip_id, port.id, port.fixed_ips[0].ip_address)
+    cloud.describe_floating_ip(floating_ip_id, "a web server")
+    ip = one(cloud.floating_ips(), floating_ip_id)
+    assert (ip.description, ip.port_id, ip.fixed_ip_address) == ("a web server", port.id, port.fixed_ips[0].ip_address)
+    for _ in range(2):
+        cloud.delete_floating_ip(floating_ip_id)
+    assert floating_ip_id not in {ip.id for ip in cloud.floating_ips()}
+
+
+# What there is to build with ---------------------------------------------------------------------------------------------
+
+
+def test_what_there_is_to_build_with_is_listed(place: Place, cloud: Cloud):
+    assert one(cloud.flavors(), place.flavor_id).disk_gib >= 1
+    assert one(cloud.images(), place.image_id).status == "active"
+    assert not one(cloud.networks(), place.network_id).is_external
+    assert one(cloud.networks(), place.external_id).is_external
+    assert place.network_id in {subnet.network_id for subnet in cloud.subnets()}
+    assert "nova" in {zone.name for zone in cloud.availability_zones()}
+    assert "nova" in {zone.name for zone in cloud.volume_zones()}
+    assert all(group.name for group in cloud.security_groups())
+    assert all(key.id == key.name for key in cloud.keypairs())
+    assert all(kind.name for kind in cloud.volume_types())
