@@ -226,7 +226,9 @@ def _make_converter() -> Converter:
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
     converter.register_structure_hook_func(lambda kind: kind == Mapping[str, str], _texts)
     converter.register_structure_hook_func(lambda kind: kind == Mapping[str, object], _strict(dict, "a mapping"))
-    converter.register_structure_hook_func(lambda kind: kind in {FloatingIpMode, PortCreationMode}, _mode)
+    for modes in (FloatingIpMode, PortCreationMode):  # by name: cattrs would take them for the text that they also are
+        converter.register_structure_hook(modes, _mode)
+        converter.register_unstructure_hook(modes, lambda mode: mode.value)
     converter.register_structure_hook_func(lambda kind: kind == bool | str | None, _flag_or_text)
     converter.register_structure_hook_factory(lambda kind: getattr(kind, "__origin__", None) is tuple, _tuple_of)
     converter.register_structure_hook_factory(dataclasses.is_dataclass, _reader_of)

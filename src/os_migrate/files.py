@@ -119,6 +119,14 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    """Write text; what doesn't show is escaped, since a plain or quoted line break of Unicode's would be folded."""
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if value.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _text)
+
+
 @dataclasses.dataclass(frozen=True)
 class Merged:
     """What a file holds after an export; the names of groups say what happened to the workloads in them."""
