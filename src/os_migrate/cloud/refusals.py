@@ -55,13 +55,15 @@ def refusal(response: Response, doing: str, secret: str | None = None) -> CloudE
 def unanswered(error: Exception, doing: str) -> CloudError:
     """Return the error for a call that got no answer from the service itself."""
     what = f"{doing}: {_brief(str(error) or type(error).__name__)}"
-    match error:
+    # Keystone's versions are asked for first, and that failure hides why there was no answer.
+    hidden = error.__cause__ or error.__context__ if isinstance(error, ks.DiscoveryFailure) else None
+    match hidden if isinstance(hidden, ks.SSLError) else error:
         case ks.SSLError():
             remedy = "set ca_cert to the certificate of the cloud's authority (cacert in clouds.yaml)"
-        case ks.HttpError() if error.http_status in PASSING:
+        case ks.HttpError(http_status=status) if status in PASSING:
             return Unanswered(what)
-        case ks.HttpError():  # Keystone's
-            return Refused(what, error.http_status, remedy=_remedy(error.http_status, what))
+        case ks.HttpError(http_status=status):  # Keystone's
+            return Refused(what, status, remedy=_remedy(status, what))
         case ks.ConnectionError() | ks.DiscoveryFailure() | ks.RetriableConnectionFailure() | RequestException():
             return Unanswered(what)
         case ks.EndpointNotFound():

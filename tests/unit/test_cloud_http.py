@@ -1,0 +1,459 @@
+"""What goes over the wire to a cloud, and what comes of the answers: on canned HTTP, without a socket."""
+
+import logging
+import threading
+
+import pytest
+import requests
+import requests_mock
+import stamina
+
+from os_migrate.cloud import connect
+from os_migrate.errors import CloudError, CloudUnavailable, NotFound, UserError
+from os_migrate.model import (
+    BlockDevice,
+    FlavorId,
+    ImageId,
+    NetworkId,
+    Nic,
+    PortId,
+    ServerId,
+    ServerSpec,
+    ServerStatus,
+    VolumeId,
+    VolumeSpec,
+)
+from os_migrate.settings import CloudSettings
+from tests.fakes.seam import FakeClock
+
+# The SDK warns of the end of its statistics, which nobody asked it for.
+pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning:openstack.*")
+
+PASSWORD = "correct horse"
+ROOT = "http://cloud.test"
+NOVA, CINDER, GLANCE, NEUTRON = (f"{ROOT}/{part}" for part in ("compute/v2.1", "volume/v3", "image", "network"))
+AUTH = {
+    "auth_url": f"{ROOT}/identity/v3",
+    "username": "operator",
+    "password": PASSWORD,
+    "project_name": "shop",
+    "user_domain_id": "default",
+    "project_domain_id": "default",
+}
+
+
+class Wire:
+    """Canned answers, and what was asked."""
+
+    def __init__(self, mocker: requests_mock.Mocker, nova_version: str = "2.93"):
+        self.mocker = mocker
+        mocker.get(f"{ROOT}/identity/v3", json={"version": _version("v3.14", f"{ROOT}/identity/v3")})
+        token = {
+            "expires_at": "2999-01-01T00:00:00Z",
+            "issued_at": "2020-01-01T00:00:00Z",
+            "methods": ["password"],
+            "user": {"id": "u", "name": "operator", "domain": {"id": "default", "name": "Default"}},
+            "project": {"id": "shop-id", "name": "shop", "domain": {"id": "default", "name": "Default"}},
+            "roles": [],
+            "catalog": [
+                _service("identity", f"{ROOT}/identity/v3"),
+                _service("compute", NOVA),
+                _service("block-storage", CINDER),
+                _service("image", GLANCE),
+                _service("network", NEUTRON),
+            ],
+        }
+        mocker.post(f"{ROOT}/identity/v3/auth/tokens", headers={"X-Subject-Token": "token"}, json={"token": token})
+        mocker.get(NOVA, json={"version": _version("v2.1", NOVA, nova_version, "2.1")})
+        for url in (CINDER, f"{CINDER}/"):
+            mocker.get(url, json={"versions": [_version("v3.0", CINDER, "3.70", "3.0")]})
+        mocker.get(GLANCE, json={"versions": [_version("v2.9", f"{GLANCE}/v2")]})
+        mocker.get(NEUTRON, json={"versions": [_version("v2.0", f"{NEUTRON}/v2.0")]})
+
+    def asked(self, method: str, path: str) -> list[requests.Request]:
+        return [r for r in self.mocker.request_history if r.method == method and r.path == path.removeprefix(ROOT)]
+
+    def body(self, method: str, path: str):
+        (request,) = self.asked(method, path)
+        return request.json()
+
+
+def _version(number, url, version="", min_version=""):
+    links = [{"rel": "self", "href": f"{url}/"}]
+    return {"id": number, "status": "CURRENT", "version": version, "min_version": min_version, "links": links}
+
+
+def _service(kind, url):
+    endpoint = {"interface": "public", "region": "RegionOne", "region_id": "RegionOne", "url": url, "id": kind}
+    return {"type": kind, "name": kind, "id": kind, "endpoints": [endpoint]}
+
+
+@pytest.fixture
+def wire():
+    with requests_mock.Mocker() as mocker, stamina.set_testing(True, attempts=5, cap=True):
+        yield Wire(mocker)
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def cloud(wire, clock):
+    return connect(CloudSettings(auth=AUTH), None, name="source", clock=clock)
+
+
+def server(**more):
+    return {"id": "s1", "name": "web", "status": "ACTIVE", "flavor": {"original_name": "small"}, "image": ""} | more
+
+
+def volume(**more):
+    return {"id": "v1", "name": "disk", "status": "available", "size": 1, "attachments": []} | more
+
+
+# Connecting --------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_sent_before_the_first_call(wire, cloud):
+    assert wire.mocker.call_count == 0
+    assert cloud.project_id() == "shop-id"
+    assert cloud.calls == wire.mocker.call_count
+
+
+def test_unknown_cloud_is_a_user_error_that_names_it(tmp_path):
+    (tmp_path / "clouds.yaml").write_text("clouds: {}")
+    with pytest.raises(UserError, match=r"source: .*nowhere"):
+        connect(CloudSettings(cloud="nowhere"), tmp_path / "clouds.yaml", name="source")
+
+
+def test_missing_clouds_yaml_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match=r"clouds\.yaml"):
+        connect(CloudSettings(cloud="src"), tmp_path / "clouds.yaml", name="source")
+
+
+def test_broken_clouds_yaml_is_a_user_error_without_its_secrets(tmp_path):
+    (tmp_path / "clouds.yaml").write_text(f"clouds:\n  src:\n    auth: {{password: {PASSWORD}\n  dst: [")
+    with pytest.raises(UserError) as raised:
+        connect(CloudSettings(cloud="src"), tmp_path / "clouds.yaml", name="source")
+    assert PASSWORD not in str(raised.value)
+
+
+def test_clouds_yaml_is_found_and_overridden_by_the_variables(wire, tmp_path):
+    auth = "\n".join(f"      {key}: {value}" for key, value in AUTH.items())
+    (tmp_path / "clouds.yaml").write_text(f"clouds:\n  src:\n    auth:\n{auth}\n")
+    settings = CloudSettings(cloud="src", region_name="RegionOne")
+    wire.mocker.get(f"{NOVA}/flavors/detail", json={"flavors": []})
+    assert connect(settings, tmp_path / "clouds.yaml", name="source").flavors() == []
+
+
+def test_wrong_password_is_told_without_it(wire, cloud):
+    wire.mocker.post(
+        f"{ROOT}/identity/v3/auth/tokens", status_code=401, json={"error": {"message": "denied", "code": 401}}
+    )
+    with pytest.raises(CloudError, match=r"source: authenticate: .*check user, password") as raised:
+        cloud.project_id()
+    assert PASSWORD not in str(raised.value)
+    assert len(wire.asked("POST", "/identity/v3/auth/tokens")) == 1
+
+
+def test_bad_certificate_names_the_setting(wire, cloud):
+    for url in (f"{ROOT}/identity/v3", f"{ROOT}/identity/v3/auth/tokens"):
+        wire.mocker.register_uri(
+            "GET" if url.endswith("v3") else "POST", url, exc=requests.exceptions.SSLError("self-signed")
+        )
+    with pytest.raises(CloudError, match="ca_cert"):
+        cloud.project_id()
+
+
+def test_unreachable_cloud_is_unavailable(wire, cloud):
+    wire.mocker.get(f"{ROOT}/identity/v3", exc=requests.exceptions.ConnectionError("refused"))
+    wire.mocker.post(f"{ROOT}/identity/v3/auth/tokens", exc=requests.exceptions.ConnectionError("refused"))
+    with pytest.raises(CloudUnavailable, match="auth_url"):
+        cloud.project_id()
+
+
+def test_each_thread_has_its_own_connection(wire, cloud):
+    cloud.project_id()
+    thread = threading.Thread(target=cloud.project_id)
+    thread.start()
+    thread.join()
+    assert len(wire.asked("POST", "/identity/v3/auth/tokens")) == 2
+    assert cloud.calls == wire.mocker.call_count
+
+
+# Errors and retries ------------------------------------------------------------------------------------------------------
+
+
+def test_reading_is_tried_again_when_the_cloud_is_busy(wire, cloud):
+    answers = [
+        {"status_code": 503},
+        {"status_code": 429, "headers": {"Retry-After": "7"}},
+        {"exc": requests.exceptions.ReadTimeout("slow")},
+        {"json": {"volume": volume()}},
+    ]
+    wire.mocker.get(f"{CINDER}/volumes/v1", answers)
+    assert cloud.volume(VolumeId("v1")).name == "disk"
+
+
+def test_retry_after_is_honoured(wire, cloud, monkeypatch):
+    pauses = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", pauses.append)
+    answers = [{"status_code": 429, "headers": {"Retry-After": "7"}}, {"json": {"volume": volume()}}]
+    wire.mocker.get(f"{CINDER}/volumes/v1", answers)
+    with stamina.set_testing(False):
+        cloud.volume(VolumeId("v1"))
+    assert pauses == [7.0]
+
+
+def test_reading_gives_up_after_some_tries(wire, cloud):
+    wire.mocker.get(f"{CINDER}/volumes/v1", status_code=503)
+    with pytest.raises(CloudUnavailable, match=r"source: read volume v1: .*HTTP 503"):
+        cloud.volume(VolumeId("v1"))
+    assert len(wire.asked("GET", "/volume/v3/volumes/v1")) == 5
+
+
+@pytest.mark.parametrize("answer", [{"status_code": 503}, {"exc": requests.exceptions.ReadTimeout("slow")}])
+def test_creating_is_never_sent_twice(wire, cloud, answer):
+    wire.mocker.post(f"{CINDER}/volumes", **answer)
+    with pytest.raises(CloudUnavailable):
+        cloud.create_volume(VolumeSpec(name="disk", size_gib=1))
+    assert len(wire.asked("POST", "/volume/v3/volumes")) == 1
+
+
+def test_refusal_has_the_services_words_its_request_and_a_remedy(wire, cloud):
+    wire.mocker.post(
+        f"{CINDER}/volumes",
+        status_code=413,
+        headers={"x-openstack-request-id": "req-1"},
+        json={"overLimit": {"message": "VolumeLimitExceeded: quota", "code": 413}},
+    )
+    with pytest.raises(CloudError) as raised:
+        cloud.create_volume(VolumeSpec(name="disk", size_gib=1))
+    said = str(raised.value)
+    assert said.startswith("source: create volume 'disk': VolumeLimitExceeded: quota (HTTP 413, request req-1)")
+    assert "have it raised" in said
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"NeutronError": {"type": "X", "message": "no such thing", "detail": ""}},
+        {"itemNotFound": {"code": 404, "message": "no such thing"}},
+        {"message": "no such thing"},
+    ],
+)
+def test_message_of_each_service_is_found(wire, cloud, body):
+    wire.mocker.get(f"{CINDER}/volumes/v1", status_code=404, json=body)
+    with pytest.raises(NotFound, match="no such thing"):
+        cloud.volume(VolumeId("v1"))
+
+
+def test_answer_that_is_not_json_is_unavailable(wire, cloud):
+    wire.mocker.get(f"{CINDER}/volumes/v1", text="<html>a proxy</html>")
+    with pytest.raises(CloudUnavailable):
+        cloud.volume(VolumeId("v1"))
+
+
+def test_user_data_gets_into_no_error_and_no_log(wire, cloud, caplog):
+    caplog.set_level(logging.DEBUG)
+    secret = "c2VjcmV0" * 10
+    message = f"Invalid input for user_data. Value: {secret}. is too long"
+    wire.mocker.post(f"{NOVA}/servers", status_code=400, json={"badRequest": {"message": message, "code": 400}})
+    spec = ServerSpec("web", FlavorId("f"), (), (), ImageId("i"), user_data=secret)
+    with pytest.raises(CloudError, match="is too long") as raised:
+        cloud.create_server(spec)
+    assert secret not in str(raised.value)
+    assert secret not in caplog.text
+    assert secret not in repr(spec)
+
+
+def test_lists_are_read_to_their_last_page(wire, cloud):
+    wire.mocker.get(
+        f"{NOVA}/servers/detail",
+        json={"servers": [server(id="s1")], "servers_links": [{"rel": "next", "href": "ignored"}]},
+    )
+    wire.mocker.get(f"{NOVA}/servers/detail?marker=s1", json={"servers": [server(id="s2")]})
+    assert [s.id for s in cloud.servers()] == ["s1", "s2"]
+    wire.mocker.get(f"{GLANCE}/v2/images", json={"images": [{"id": "i1", "status": "active"}], "next": "/v2/images?x"})
+    wire.mocker.get(f"{GLANCE}/v2/images?marker=i1", json={"images": []})
+    assert [i.id for i in cloud.images()] == ["i1"]
+
+
+# Waiting -----------------------------------------------------------------------------------------------------------------
+
+
+def test_waiting_polls_ever_more_seldom_and_outlasts_an_outage(wire, cloud, clock):
+    start = clock.now()
+    creating = {"json": {"volume": volume(status="creating")}}
+    wire.mocker.get(
+        f"{CINDER}/volumes/v1", [creating] * 3 + [{"status_code": 503}] * 6 + [{"json": {"volume": volume()}}]
+    )
+    assert cloud.await_volume(VolumeId("v1"), "available", 60).status == "available"
+    assert clock.now() - start == pytest.approx(0.5 + 0.75 + 1.125 + 1.6875)
+
+
+def test_waiting_tells_what_for_and_how_long(wire, cloud):
+    wire.mocker.get(f"{CINDER}/volumes/v1", json={"volume": volume(status="creating")})
+    with pytest.raises(CloudError, match="source: volume v1 becomes available: not within 60 s"):
+        cloud.await_volume(VolumeId("v1"), "available", 60)
+
+
+def test_volume_error_has_cinders_reason(wire, cloud):
+    wire.mocker.get(f"{CINDER}/volumes/v1", json={"volume": volume(status="error")})
+    wire.mocker.get(f"{CINDER}/messages", json={"messages": [{"user_message": "no backend has room"}]})
+    with pytest.raises(CloudError, match="went to error: no backend has room"):
+        cloud.await_volume(VolumeId("v1"), "available", 60)
+    (request,) = wire.asked("GET", "/volume/v3/messages")
+    assert request.headers["OpenStack-API-Version"] == "volume 3.5"
+
+
+def test_server_error_has_novas_fault(wire, cloud):
+    wire.mocker.get(f"{NOVA}/servers/s1", json={"server": server(status="ERROR", fault={"message": "No valid host"})})
+    with pytest.raises(CloudError, match="went to ERROR: No valid host"):
+        cloud.await_server(ServerId("s1"), ServerStatus.ACTIVE, 60)
+
+
+# Requests ----------------------------------------------------------------------------------------------------------------
+
+
+def test_server_request_says_only_what_the_spec_says(wire, cloud):
+    wire.mocker.post(f"{NOVA}/servers", status_code=202, json={"server": {"id": "s1", "adminPass": "x"}})
+    spec = ServerSpec(
+        name="web",
+        flavor_id=FlavorId("f"),
+        nics=(Nic(port_id=PortId("p")), Nic(network_id=NetworkId("n"), fixed_ip="10.0.0.5")),
+        block_devices=(
+            BlockDevice(0, VolumeId("boot"), delete_on_termination=True),
+            BlockDevice(-1, VolumeId("data"), device="/dev/vdc"),
+        ),
+        security_group_names=("web",),
+        metadata={"a": "b"},
+        tags=("red",),
+        description="shop",
+        scheduler_hints={"group": "g"},
+    )
+    assert cloud.create_server(spec) == "s1"
+    (request,) = wire.asked("POST", "/compute/v2.1/servers")
+    assert request.headers["OpenStack-API-Version"] == "compute 2.79"
+    volume_type = {"source_type": "volume", "destination_type": "volume"}
+    assert request.json() == {
+        "server": {
+            "name": "web",
+            "flavorRef": "f",
+            "block_device_mapping_v2": [
+                volume_type | {"uuid": "boot", "boot_index": 0, "delete_on_termination": True},
+                volume_type
+                | {"uuid": "data", "boot_index": -1, "delete_on_termination": False, "device_name": "/dev/vdc"},
+            ],
+            "networks": [{"port": "p"}, {"uuid": "n", "fixed_ip": "10.0.0.5"}],
+            "security_groups": [{"name": "web"}],
+            "metadata": {"a": "b"},
+            "tags": ["red"],
+            "description": "shop",
+        },
+        "os:scheduler_hints": {"group": "g"},
+    }
+
+
+def test_server_on_an_image_has_a_local_disk_and_groups_only_for_new_ports(wire, cloud):
+    wire.mocker.post(f"{NOVA}/servers", status_code=202, json={"server": {"id": "s1"}})
+    devices = (BlockDevice(0, image_id=ImageId("i")), BlockDevice(-1, VolumeId("data")))
+    cloud.create_server(ServerSpec("web", FlavorId("f"), (Nic(PortId("p")),), devices, security_group_names=("web",)))
+    body = wire.body("POST", "/compute/v2.1/servers")["server"]
+    assert body["imageRef"] == "i"
+    local = {"source_type": "image", "destination_type": "local", "uuid": "i", "boot_index": 0}
+    assert body["block_device_mapping_v2"][0] == local | {"delete_on_termination": True}
+    assert "security_groups" not in body
+
+
+def test_server_without_nics_gets_no_network_by_itself(wire, cloud):
+    wire.mocker.post(f"{NOVA}/servers", status_code=202, json={"server": {"id": "s1"}})
+    cloud.create_server(ServerSpec("web", FlavorId("f"), (), (), ImageId("i")))
+    assert wire.body("POST", "/compute/v2.1/servers")["server"]["networks"] == "none"
+
+
+def attach_answers(wire):
+    """Let the volume be free, then on the server."""
+    listed = {"json": {"volumeAttachments": [{"volumeId": "v1", "device": "/dev/vdb"}]}}
+    path = f"{NOVA}/servers/s1/os-volume_attachments"
+    wire.mocker.get(path, [{"json": {"volumeAttachments": []}}, listed])
+    wire.mocker.post(path, json={"volumeAttachment": {}})
+    on = volume(status="in-use", attachments=[{"server_id": "s1", "device": "/dev/vdb"}])
+    wire.mocker.get(f"{CINDER}/volumes/v1", [{"json": {"volume": volume(status="reserved")}}, {"json": {"volume": on}}])
+
+
+def test_attaching_keeps_delete_on_termination(wire, cloud):
+    attach_answers(wire)
+    cloud.attach_volume(ServerId("s1"), VolumeId("v1"), device=None, delete_on_termination=True)
+    wanted = {"volumeId": "v1", "delete_on_termination": True}
+    assert wire.body("POST", "/compute/v2.1/servers/s1/os-volume_attachments") == {"volumeAttachment": wanted}
+
+
+def test_old_cloud_attaches_what_need_not_be_deleted_with_the_server(wire, clock):
+    wire.mocker.get(NOVA, json={"version": _version("v2.1", NOVA, "2.60", "2.1")})
+    cloud = connect(CloudSettings(auth=AUTH), None, name="source", clock=clock)
+    attach_answers(wire)
+    with pytest.raises(CloudError, match="too old"):
+        cloud.attach_volume(ServerId("s1"), VolumeId("v1"), device=None, delete_on_termination=True)
+    attach_answers(wire)
+    cloud.attach_volume(ServerId("s1"), VolumeId("v1"), device="/dev/vdb", delete_on_termination=False)
+    wanted = {"volumeId": "v1", "device": "/dev/vdb"}
+    assert wire.body("POST", "/compute/v2.1/servers/s1/os-volume_attachments") == {"volumeAttachment": wanted}
+
+
+def test_attachment_that_nova_gives_up_is_an_error(wire, cloud):
+    path = f"{NOVA}/servers/s1/os-volume_attachments"
+    wire.mocker.get(path, json={"volumeAttachments": []})
+    wire.mocker.post(path, json={"volumeAttachment": {}})
+    reserved, free = ({"json": {"volume": volume(status=status)}} for status in ("reserved", "available"))
+    wire.mocker.get(f"{CINDER}/volumes/v1", [reserved, free])
+    with pytest.raises(CloudError, match="Nova gave up"):
+        cloud.attach_volume(ServerId("s1"), VolumeId("v1"), device=None, delete_on_termination=False)
+
+
+def test_guest_that_does_not_let_go_is_an_error(wire, cloud):
+    path = f"{NOVA}/servers/s1/os-volume_attachments"
+    wire.mocker.delete(f"{path}/v1", status_code=202)
+    wire.mocker.get(path, json={"volumeAttachments": [{"volumeId": "v1"}]})
+    on = {"attachments": [{"server_id": "s1"}]}
+    answers = [{"json": {"volume": volume(status=status, **on)}} for status in ("detaching", "in-use")]
+    wire.mocker.get(f"{CINDER}/volumes/v1", answers)
+    with pytest.raises(CloudError, match="does not let go"):
+        cloud.detach_volume(ServerId("s1"), VolumeId("v1"))
+
+
+def test_volume_that_is_busy_for_a_moment_is_deleted(wire, cloud):
+    busy = {"status_code": 400, "json": {"badRequest": {"message": "Volume status must be available"}}}
+    wire.mocker.delete(f"{CINDER}/volumes/v1", [busy, busy, {"status_code": 202}])
+    deleting = {"json": {"volume": volume(status="deleting")}}
+    wire.mocker.get(f"{CINDER}/volumes/v1", [deleting, {"status_code": 404}])
+    cloud.delete_volume(VolumeId("v1"))
+
+
+def test_volume_that_stays_busy_is_refused_with_cinders_words(wire, cloud):
+    busy = {"badRequest": {"message": "Volume has dependent snapshots"}}
+    wire.mocker.delete(f"{CINDER}/volumes/v1", status_code=400, json=busy)
+    with pytest.raises(CloudError, match="dependent snapshots"):
+        cloud.delete_volume(VolumeId("v1"))
+
+
+def test_old_cloud_tells_a_server_image_by_its_address(wire, clock):
+    wire.mocker.get(NOVA, json={"version": _version("v2.1", NOVA, "2.38", "2.1")})
+    cloud = connect(CloudSettings(auth=AUTH), None, name="source", clock=clock)
+    wire.mocker.post(f"{NOVA}/servers/s1/action", status_code=202, headers={"Location": f"{GLANCE}/images/i1"})
+    assert cloud.create_server_image(ServerId("s1"), "image", {"a": "b"}) == "i1"
+
+
+def test_projects_own_ports_are_asked_for(wire, cloud):
+    wire.mocker.get(f"{NEUTRON}/v2.0/ports", json={"ports": []})
+    cloud.ports()
+    (request,) = wire.asked("GET", "/network/v2.0/ports")
+    assert request.qs == {"project_id": ["shop-id"]}
+
+
+def test_no_answer_is_written_anywhere(wire, cloud, capfd):
+    wire.mocker.get(f"{CINDER}/volumes/v1", status_code=503)
+    with pytest.raises(CloudUnavailable):
+        cloud.volume(VolumeId("v1"))
+    assert capfd.readouterr() == ("", "")
