@@ -70,7 +70,7 @@ def _running(clouds: Clouds, settings: Settings, side: Side) -> tuple[ServerId, 
             f"the host key of its server {server.id} is not known",
             remedy="run `os-migrate hosts delete`, then `os-migrate hosts deploy`",
         )
-    address = find_address(clouds[side], settings, side, server)
+    address = find_address(clouds[side], settings, side, server.id)
     if address is None:
         raise UserError(f"its server {server.id} has no address to reach it at", remedy=DEPLOY)
     return server.id, address

@@ -213,9 +213,10 @@ class _Deployment:
 
     def _ensure_address(self, server: Server) -> str:
         """Return where the host is reached; give it a floating IP if the settings want one."""
-        if find_address(self.cloud, self.settings, self.side, server) is None:
+        address = find_address(self.cloud, self.settings, self.side, server.id)
+        if address is None and self._wanted.manage_fip:
             self._ensure_floating_ip(server)
-        address = find_address(self.cloud, self.settings, self.side, server)
+            address = find_address(self.cloud, self.settings, self.side, server.id)
         if address is None:
             raise CloudError(
                 f"{self.cloud.name}: server {server.name!r} has no address", remedy="check its network and its ports"
@@ -238,7 +239,7 @@ class _Deployment:
         if not candidates:
             self._tell(f"create floating IP {wanted or ''}".rstrip())
             network = self.found.external_network
-            cloud.create_floating_ip(network, ports[0], None, wanted, fip_mark(self._wanted))
+            cloud.create_floating_ip(network, ports[0].id, None, wanted, fip_mark(self._wanted))
         elif candidates[0].port_id:
             raise UserError(
                 f"{cloud.name}: the floating IP {wanted} is in use by port {candidates[0].port_id}",
@@ -246,7 +247,7 @@ class _Deployment:
             )
         else:
             self._tell(f"use floating IP {candidates[0].address}")
-            cloud.associate_floating_ip(candidates[0].id, ports[0], None)
+            cloud.associate_floating_ip(candidates[0].id, ports[0].id, None)
 
     def _fill(self, host: DeployableHost, server_id: ServerId) -> None:
         """Run the operator's hooks and install what is missing."""

@@ -8,13 +8,12 @@ from os_migrate.errors import UserError
 from os_migrate.hosts.packages import HostFacts
 from os_migrate.hosts.remote import RemoteHost
 from os_migrate.model import (
-    FloatingIp,
     KeyPair,
     Named,
     NetworkId,
     NetworkPart,
     PartKind,
-    PortId,
+    Port,
     Server,
     ServerId,
     Side,
@@ -155,32 +154,28 @@ def find_server(cloud: Cloud, settings: Settings, side: Side) -> Server | None:
     return only("server", settings.host(side).host_name, cloud.servers())
 
 
-def server_ports(cloud: Cloud, server_id: ServerId) -> list[PortId]:
+def server_ports(cloud: Cloud, server_id: ServerId) -> list[Port]:
     """Return the ports of a server."""
-    return [port.id for port in cloud.ports() if port.device_id == server_id]
+    return [port for port in cloud.ports() if port.device_id == server_id]
 
 
-def floating_ips_of(cloud: Cloud, server_id: ServerId) -> list[FloatingIp]:
-    """Return the floating IPs that lead to a server."""
-    ports = server_ports(cloud, server_id)
-    return [ip for ip in cloud.floating_ips() if ip.port_id in ports]
-
-
-def find_address(cloud: Cloud, settings: Settings, side: Side, server: Server) -> str | None:
+def find_address(cloud: Cloud, settings: Settings, side: Side, server_id: ServerId) -> str | None:
     """Return where a conversion host is reached: the given address, else its floating IP, else its fixed one.
 
     None means that a floating IP is wanted and isn't there.
     """
     host = settings.host(side)
     if host.floating_ip_address and not host.manage_fip:
-        return host.floating_ip_address
-    floating = [ip.address for ip in floating_ips_of(cloud, server.id)]
+        return host.floating_ip_address  # the operator sees to it
+    ports = server_ports(cloud, server_id)
+    port_ids = {port.id for port in ports}
+    floating = [ip.address for ip in cloud.floating_ips() if ip.port_id in port_ids]
     if host.floating_ip_address:
         return host.floating_ip_address if host.floating_ip_address in floating else None
     if floating or host.manage_fip:
         return floating[0] if floating else None
-    fixed = sorted(server.addresses, key=lambda address: ":" in address)  # IPv4 first
-    return fixed[0] if fixed else None
+    fixed = [ip.ip_address for port in ports for ip in port.fixed_ips]
+    return min(fixed, key=lambda address: ":" in address, default=None)  # IPv4 first
 
 
 def find_host(cloud: Cloud, settings: Settings, side: Side) -> tuple[ServerId, str]:
@@ -192,7 +187,7 @@ def find_host(cloud: Cloud, settings: Settings, side: Side) -> tuple[ServerId, s
     server = find_server(cloud, settings, side)
     if server is None:
         raise UserError(f"the {side} conversion host {name!r} isn't there", remedy="run `os-migrate hosts deploy`")
-    address = find_address(cloud, settings, side, server)
+    address = find_address(cloud, settings, side, server.id)
     if address is None:
         raise UserError(
             f"the {side} conversion host {name!r} has no address",

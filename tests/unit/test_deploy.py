@@ -1,0 +1,512 @@
+"""Deployment of conversion hosts on fake clouds: what is made, reused, refused, linked and deleted."""
+
+import base64
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from os_migrate import keys
+from os_migrate.errors import CloudError, HostError, HostUnreachable, PlanError, RollbackIncomplete, UserError
+from os_migrate.events import Events, Note
+from os_migrate.hosts.check import check, link_script
+from os_migrate.hosts.cloud_init import user_data
+from os_migrate.hosts.delete import delete
+from os_migrate.hosts.deploy import deploy, find_host
+from os_migrate.hosts.packages import REQUIRED, HostFacts
+from os_migrate.model import (
+    FixedIp,
+    KeyPair,
+    Named,
+    Network,
+    NetworkId,
+    NetworkPart,
+    PartKind,
+    PortSpec,
+    ServerId,
+    ServerStatus,
+    Side,
+    Subnet,
+)
+from os_migrate.settings import ConversionSettings, HostSettings, Settings
+from tests.fakes.cloud import FakeCloud
+from tests.fakes.seam import FakeClock
+
+COMPLETE = HostFacts("debian", (), "12", "3.11", tuple((tool, "1") for tool in REQUIRED))
+BARE = HostFacts("debian", (), "12", "3.11", ())
+
+
+class FakeHostingCloud(FakeCloud):
+    """A cloud in which hosts can be deployed. `interfaces` pairs routers with subnets."""
+
+    def __init__(self, name: str, clock: FakeClock) -> None:
+        super().__init__(name, clock)
+        self.keys: dict[str, str] = {}
+        self.made: list[tuple[PartKind, NetworkPart]] = []
+        self.interfaces: set[tuple[str, str]] = set()
+        self.open_groups: set[str] = set()
+        self.reboots = 0
+        self.add_flavor("conv")
+        self.add_image("os_migrate_conv")
+        self.public = self.add_network("public", "172.31.11.0/24", is_external=True)
+
+    def public_keys(self):
+        return [KeyPair(id=name, name=name, public_key=public) for name, public in self.keys.items()]
+
+    def import_keypair(self, name, public_key):
+        self.keys[name] = public_key
+        self.add_keypair(name)
+
+    def delete_keypair(self, name):
+        self.keys.pop(name, None)
+
+    def parts(self, kind):
+        return [part for made, part in self.made if made is kind]
+
+    def create_network(self, name, mtu, description):
+        new = self._make(PartKind.NETWORK, name, description)
+        self._networks.append(Network(new, name))
+        return new
+
+    def create_subnet(self, name, network_id, addresses, description):
+        new = self._make(PartKind.SUBNET, name, description, network_id)
+        self._subnets.append(Subnet(new, name, network_id=network_id, cidr=addresses.cidr))
+        return new
+
+    def create_router(self, name, external_network_id, description):
+        assert external_network_id == self.public.id
+        return self._make(PartKind.ROUTER, name, description)
+
+    def create_security_group(self, name, description):
+        new = self._make(PartKind.SECURITY_GROUP, name, description)
+        self._groups.append(Named(new, name))
+        return new
+
+    def allow_ssh_and_ping(self, group_id):
+        self.open_groups.add(group_id)
+
+    def join(self, router_id, subnet_id):
+        self.interfaces.add((router_id, subnet_id))
+
+    def part_from(self, router_id, subnet_id):
+        self.interfaces.discard((router_id, subnet_id))
+
+    def delete_part(self, kind, part_id):
+        if kind is PartKind.ROUTER and any(router == part_id for router, _ in self.interfaces):
+            raise CloudError(f"router {part_id} still has interfaces")
+        if kind is PartKind.NETWORK and any(port.network_id == part_id for port, _ in self._ports.values()):
+            raise CloudError(f"network {part_id} still has ports")
+        self.made = [(k, part) for k, part in self.made if part.id != part_id]
+        self._networks = [n for n in self._networks if n.id != part_id]
+        self._groups = [g for g in self._groups if g.id != part_id]
+
+    def reboot_server(self, server_id):
+        self.reboots += 1
+
+    def _make(self, kind, name, description, network_id=None):
+        new = self._new_id(kind)
+        self.made.append((kind, NetworkPart(new, name, None, description, network_id)))
+        return new
+
+
+class FakeDeployable:
+    """A host's side of the deployment."""
+
+    def __init__(self, cloud: FakeHostingCloud, *, reachable: bool = True, facts: HostFacts = COMPLETE) -> None:
+        self.cloud, self.reachable, self.now = cloud, reachable, facts
+        self.scripts: list[str] = []
+        self.authorized = ""
+        self.link: tuple[str, str] | None = None
+        self.closed = False
+
+    def await_reachable(self, timeout_s):
+        if not self.reachable:
+            raise HostUnreachable("no answer", remedy="look")
+
+    def facts(self):
+        self.await_reachable(0)
+        return self.now
+
+    def install_packages(self):
+        self.now = COMPLETE
+
+    def run_script(self, text):
+        self.scripts.append(text)
+        return f"boot {self.cloud.reboots}\n"
+
+    def authorize_link(self, public_key):
+        self.authorized = public_key
+
+    def install_link(self, private_key, known_hosts):
+        self.link = private_key, known_hosts
+
+    def close(self):
+        self.closed = True
+
+
+class Stage:
+    """Two clouds, settings, and the hosts that were opened."""
+
+    def __init__(self, directory: Path) -> None:
+        self.clock = ThreadSafeClock()
+        self.clouds = {side: FakeHostingCloud(side.value, self.clock) for side in Side}
+        host = HostSettings(host_name="", flavor_name="conv", external_network_name="public")
+        self.settings = Settings(
+            data_dir=directory,
+            source_host=replace(host, host_name="conv_src"),
+            destination_host=replace(host, host_name="conv_dst"),
+            conversion=ConversionSettings(
+                keypair_private_path=directory / "conversion/ssh.key",
+                link_keypair_private_path=directory / "conversion/link-ssh.key",
+                known_hosts_path=directory / "conversion/known_hosts",
+            ),
+        )
+        self.facts = COMPLETE
+        self.unreachable: set[str] = set()
+        self.hosts: dict[str, FakeDeployable] = {}
+        self.notes: list[Note] = []
+        self.events = Events(self.notes.append)
+
+    def open_host(self, name: str, server_id: ServerId, address: str) -> FakeDeployable:
+        cloud = self.clouds[Side.SOURCE if name == "conv_src" else Side.DESTINATION]
+        host = FakeDeployable(cloud, reachable=name not in self.unreachable, facts=self.facts)
+        self.hosts[name] = host
+        return host
+
+    def deploy(self):
+        return deploy(self.clouds, self.settings, self.events, self.clock, self.open_host)
+
+    def delete(self):
+        delete(self.clouds, self.settings, self.events)
+
+    def check(self):
+        return check(self.clouds, self.settings, self.open_host)
+
+    def set_hosts(self, **changes):
+        self.settings = replace(
+            self.settings,
+            source_host=replace(self.settings.source_host, **changes),
+            destination_host=replace(self.settings.destination_host, **changes),
+        )
+
+    def set_conversion(self, **changes):
+        self.settings = replace(self.settings, conversion=replace(self.settings.conversion, **changes))
+
+    def inventory(self):
+        return [
+            (len(c.servers()), len(c.floating_ips()), [(kind, part.name) for kind, part in c.made], sorted(c.keys))
+            for c in self.clouds.values()
+        ]
+
+
+class ThreadSafeClock(FakeClock):
+    """Both sides are deployed at one time, on one clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+
+    def sleep(self, seconds):
+        with self.lock:
+            super().sleep(seconds)
+
+
+@pytest.fixture
+def stage(tmp_path):
+    return Stage(tmp_path)
+
+
+SOURCE, DESTINATION = Side.SOURCE, Side.DESTINATION
+
+
+# Deploy ------------------------------------------------------------------------------------------------------------------
+
+
+def test_both_hosts_are_deployed_and_linked(stage):
+    source, destination = stage.deploy()
+
+    for deployed in (source, destination):
+        cloud = stage.clouds[deployed.side]
+        server = cloud.server(deployed.server_id)
+        assert server.status is ServerStatus.ACTIVE
+        assert server.metadata == {"conversion_host": "true", "os_migrate_conversion_host": deployed.side.value}
+        assert deployed.address in {ip.address for ip in cloud.floating_ips()}
+        assert [kind for kind, _ in cloud.made] == list(PartKind)
+        assert len(cloud.interfaces) == len(cloud.open_groups) == 1
+        assert find_host(cloud, stage.settings, deployed.side) == (deployed.server_id, deployed.address)
+    line = f"{source.server_id} ssh-ed25519 "
+    assert stage.hosts["conv_dst"].link[1].startswith(line)
+    link = keys.load(stage.settings.conversion.link_keypair_private_path)
+    assert stage.hosts["conv_dst"].link[0] == link.private
+    assert link.is_same(stage.hosts["conv_src"].authorized)
+    assert all(host.closed for host in stage.hosts.values())
+
+
+def test_deploying_again_changes_nothing(stage):
+    first = stage.deploy()
+    before = stage.inventory()
+    assert [d.server_id for d in stage.deploy()] == [d.server_id for d in first]
+    assert stage.inventory() == before
+
+
+def test_host_key_is_handed_over_and_known_before_the_first_connection(stage):
+    source, _ = stage.deploy()
+    document = base64.b64decode(stage.clouds[SOURCE].server(source.server_id).user_data).decode()
+    first, rest = document.split("\n", 1)
+    handed = json.loads(rest)
+    assert first == "#cloud-config"
+    assert handed["ssh_deletekeys"] is True
+    public = handed["ssh_keys"]["ed25519_public"].split()[:2]
+    known = stage.settings.conversion.known_hosts_path
+    assert f"{source.server_id} {' '.join(public)}" in known.read_text().splitlines()
+    assert known.stat().st_mode & 0o777 == 0o600
+
+
+def test_private_keys_are_readable_by_their_owner_only(stage):
+    stage.deploy()
+    conversion = stage.settings.conversion
+    for path in (conversion.keypair_private_path, conversion.link_keypair_private_path):
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert keys.load(conversion.keypair_private_path).is_same(stage.clouds[SOURCE].keys["os_migrate_conv"])
+
+
+def test_every_problem_of_both_sides_is_told_before_anything_is_made(stage):
+    stage.settings = replace(
+        stage.settings,
+        source_host=replace(stage.settings.source_host, flavor_name=None, image_name="none"),
+        destination_host=replace(stage.settings.destination_host, external_network_name="none"),
+    )
+    before = stage.inventory()
+    with pytest.raises(PlanError) as raised:
+        stage.deploy()
+    assert [(p.where, p.what) for p in raised.value.problems] == [
+        ("source conversion host", "no flavor is named"),
+        ("source conversion host", "the image 'none' isn't there"),
+        ("destination conversion host", "the external network 'none' isn't there"),
+    ]
+    assert "os_migrate_src_conversion_host_flavor_name" in str(raised.value)
+    assert stage.inventory() == before
+
+
+def test_ambiguous_name_is_refused_with_its_candidates(stage):
+    twin = stage.clouds[SOURCE].add_image("os_migrate_conv")
+    with pytest.raises(PlanError, match=twin.id):
+        stage.deploy()
+
+
+def test_key_pair_of_that_name_with_another_key_is_refused(stage):
+    stage.clouds[SOURCE].import_keypair("os_migrate_conv", keys.generate("ed25519", "other").public)
+    with pytest.raises(UserError, match="another public key"):
+        stage.deploy()
+    assert stage.clouds[SOURCE].servers() == []
+
+
+def test_server_without_a_known_host_key_is_refused(stage):
+    stage.deploy()
+    stage.settings.conversion.known_hosts_path.unlink()
+    with pytest.raises(UserError, match="hosts delete"):
+        stage.deploy()
+
+
+def test_foreign_server_of_that_name_is_refused_and_never_deleted(stage):
+    cloud = stage.clouds[SOURCE]
+    flavor, network = cloud.flavors()[0], cloud.networks()[0]
+    foreign = cloud.add_server("conv_src", flavor, network, image=cloud.images()[0])
+    with pytest.raises(UserError, match="os-migrate didn't make it"):
+        stage.deploy()
+    stage.delete()
+    assert cloud.server(foreign).name == "conv_src"
+    assert any(note.warning and foreign in note.text for note in stage.notes)
+
+
+def test_network_of_the_operators_is_used_and_left(stage):
+    stage.set_hosts(manage_network=False, net_name="own", secgroup_name="own")
+    for cloud in stage.clouds.values():
+        cloud.add_network("own", "10.9.0.0/24")
+        cloud.add_security_group("own")
+    source, _ = stage.deploy()
+    cloud = stage.clouds[SOURCE]
+    assert cloud.made == []
+    assert [group.name for group in cloud.server_security_groups(source.server_id)] == ["own"]
+    stage.delete()
+    assert "own" in {network.name for network in cloud.networks()}
+
+
+def test_fixed_address_is_used_without_floating_ips(stage):
+    stage.set_hosts(manage_fip=False)
+    source, _ = stage.deploy()
+    cloud = stage.clouds[SOURCE]
+    assert cloud.floating_ips() == []
+    assert source.address in {ip.ip_address for port in cloud.ports() for ip in port.fixed_ips}
+
+
+def test_given_floating_ip_is_used_and_left(stage):
+    stage.settings = replace(
+        stage.settings, source_host=replace(stage.settings.source_host, floating_ip_address="172.31.11.99")
+    )
+    cloud = stage.clouds[SOURCE]
+    cloud.add_floating_ip(cloud.public, "172.31.11.99")
+    source, _ = stage.deploy()
+    assert source.address == "172.31.11.99"
+    stage.delete()
+    assert [ip.address for ip in cloud.floating_ips()] == ["172.31.11.99"]
+
+
+def test_floating_ip_that_is_in_use_is_refused(stage):
+    stage.settings = replace(
+        stage.settings, source_host=replace(stage.settings.source_host, floating_ip_address="172.31.11.99")
+    )
+    cloud = stage.clouds[SOURCE]
+    port = cloud.create_port(PortSpec(NetworkId(cloud.public.id), (FixedIp("", "172.31.11.7"),)), "")
+    cloud.add_floating_ip(cloud.public, "172.31.11.99", port)
+    with pytest.raises(UserError, match="in use"):
+        stage.deploy()
+
+
+def test_missing_tools_are_installed_between_the_hooks(stage):
+    stage.facts = BARE
+    stage.set_hosts(pre_content_hook="echo before", post_content_hook="echo after")
+    stage.deploy()
+    assert stage.hosts["conv_src"].scripts == ["echo before", "echo after"]
+    assert stage.hosts["conv_src"].now is COMPLETE
+
+
+def test_missing_tools_that_may_not_be_installed_are_an_error(stage):
+    stage.facts = BARE
+    stage.set_conversion(content_install=False)
+    with pytest.raises(HostError, match=r"lacks .*nbdkit"):
+        stage.deploy()
+
+
+def test_reboot_waits_for_a_new_boot(stage):
+    stage.set_conversion(reboot=True)
+    stage.deploy()
+    assert [cloud.reboots for cloud in stage.clouds.values()] == [1, 1]
+
+
+def test_failure_on_one_side_leaves_what_the_next_try_goes_on_with(stage):
+    stage.unreachable = {"conv_src"}
+    with pytest.raises(HostUnreachable):
+        stage.deploy()
+    assert [len(cloud.servers()) for cloud in stage.clouds.values()] == [1, 1]
+    stage.unreachable = set()
+    stage.deploy()
+    assert [len(cloud.servers()) for cloud in stage.clouds.values()] == [1, 1]
+
+
+def test_stopped_host_is_started(stage):
+    source, _ = stage.deploy()
+    cloud = stage.clouds[SOURCE]
+    cloud.stop_server(source.server_id)
+    cloud.await_server(source.server_id, ServerStatus.SHUTOFF, 60)
+    stage.deploy()
+    assert cloud.server(source.server_id).status is ServerStatus.ACTIVE
+
+
+def test_one_side_alone_is_deployed_without_a_link(stage):
+    stage.settings = replace(stage.settings, source_host=replace(stage.settings.source_host, deploy=False))
+    (destination,) = stage.deploy()
+    assert destination.side is DESTINATION
+    assert stage.hosts["conv_dst"].link is None
+    assert stage.clouds[SOURCE].servers() == []
+
+
+# Check -------------------------------------------------------------------------------------------------------------------
+
+
+def test_check_finds_nothing_wrong_with_deployed_hosts(stage):
+    stage.deploy()
+    assert stage.check() == ()
+    assert "ssh -T" in stage.hosts["conv_dst"].scripts[0]
+
+
+def test_check_tells_all_problems_at_once(stage):
+    problems = stage.check()
+    assert [problem.where for problem in problems] == [
+        "source conversion host 'conv_src'",
+        "destination conversion host 'conv_dst'",
+    ]
+    stage.deploy()
+    stage.unreachable, stage.facts = {"conv_src"}, BARE
+    assert [p.what[:10] for p in stage.check()] == ["no answer", "it lacks nb"[:10]]
+
+
+def test_link_is_checked_by_ssh_alone():
+    script = link_script("cloud-user", "192.0.2.7", "server-1")
+    assert "HostKeyAlias=server-1" in script
+    assert script.endswith("-- 192.0.2.7 true </dev/null\ntest $? -ne 255\n")
+
+
+# Delete ------------------------------------------------------------------------------------------------------------------
+
+
+def test_deleting_leaves_nothing_and_can_be_repeated(stage):
+    before = stage.inventory()
+    stage.deploy()
+    for _ in range(2):
+        stage.delete()
+        assert stage.inventory() == before
+        assert list(stage.settings.conversion.known_hosts_path.parent.iterdir()) == []
+
+
+def test_what_was_there_before_is_left(stage):
+    for cloud in stage.clouds.values():
+        cloud.create_network("os_migrate_conv", None, "the operator's")
+    before = stage.inventory()
+    stage.deploy()
+    stage.delete()
+    assert stage.inventory() == before
+
+
+def test_failed_deletions_are_listed_and_the_rest_is_deleted(stage, monkeypatch):
+    stage.deploy()
+    cloud = stage.clouds[SOURCE]
+
+    def refuse(server_id):
+        raise CloudError(f"server {server_id} is locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud, "delete_server", refuse)
+        with pytest.raises(RollbackIncomplete) as raised:
+            stage.delete()
+    assert "is locked" in raised.value.standing[0]
+    assert stage.clouds[DESTINATION].servers() == []
+    assert stage.settings.conversion.keypair_private_path.exists()
+    stage.delete()
+    assert cloud.servers() == []
+    assert cloud.made == []
+
+
+# Keys --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", keys.KINDS)
+def test_keys_of_every_kind_are_read_back(tmp_path, kind):
+    path = tmp_path / "new" / "ssh.key"
+    made = keys.ensure(path, kind, "comment")
+    assert made.public.endswith(" comment")
+    assert keys.ensure(path, kind, "comment").is_same(made.public)
+    assert keys.public_path(path).read_text() == made.public + "\n"
+    assert made.private not in repr(made)
+    keys.remove(path)
+    keys.remove(path)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_unusable_keys_are_user_errors(tmp_path):
+    (tmp_path / "bad").write_text("not a key")
+    for path in ("bad", "missing"):
+        with pytest.raises(UserError, match=path):
+            keys.load(tmp_path / path)
+    with pytest.raises(UserError, match="dsa"):
+        keys.generate("dsa", "")
+
+
+def test_user_data_is_cloud_config():
+    key = keys.generate("ed25519", "host")
+    document = base64.b64decode(user_data(key)).decode()
+    assert document.startswith("#cloud-config\n{")
+    assert json.loads(document.split("\n", 1)[1])["ssh_keys"]["ed25519_private"] == key.private
