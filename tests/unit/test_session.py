@@ -1,0 +1,107 @@
+"""The data directory: its lock, its owner, what opens it."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from os_migrate import session
+from os_migrate.errors import UserError
+from os_migrate.events import Events
+from os_migrate.session import claim, locked, open_session, prepare_data_dir
+from os_migrate.settings import Settings
+from tests.fakes.scene import Scene
+from tests.fakes.workloads import Shape
+
+HOLD = "import sys,time;from pathlib import Path;from os_migrate.session import locked\nwith locked(Path(sys.argv[1])): print('held',flush=True); time.sleep(60)"
+
+
+def holder(directory: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(directory)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_second_migrator_is_refused_and_told_the_pid_of_the_first(tmp_path):
+    with holder(tmp_path) as process:
+        try:
+            with pytest.raises(UserError) as caught, locked(tmp_path):
+                pass
+        finally:
+            process.kill()
+    assert f"pid {process.pid})" in caught.value.what
+
+
+def test_the_lock_dies_with_its_owner(tmp_path):
+    with holder(tmp_path) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with locked(tmp_path):
+        assert (tmp_path / "os-migrate.lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_the_lock_can_be_taken_again(tmp_path):
+    for _ in range(2):
+        with locked(tmp_path):
+            pass
+
+
+def test_a_data_dir_is_made_for_its_owner_only(tmp_path):
+    prepare_data_dir(tmp_path / "a" / "b")
+    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+
+
+def test_a_data_dir_that_cannot_be_used_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="can't make the data dir"):
+        prepare_data_dir(tmp_path / "file")
+
+
+def test_a_data_dir_belongs_to_one_project(tmp_path):
+    claim(tmp_path, "p1")
+    claim(tmp_path, "p1")
+    with pytest.raises(UserError, match="belongs to the source project p1"):
+        claim(tmp_path, "p2")
+
+
+@pytest.fixture
+def scene(tmp_path, monkeypatch) -> Scene:
+    scene = Scene(tmp_path, Shape("one"))
+    by_name = {"source": scene.source, "destination": scene.destination}
+    monkeypatch.setattr(session.clouds, "connect", lambda _settings, _path, *, name: by_name[name])
+    return scene
+
+
+def test_a_session_without_hosts_has_none(scene, tmp_path):
+    with open_session(Settings(data_dir=tmp_path), Events(), hosts=False, lock=True) as opened:
+        assert (opened.world.source_host, opened.world.destination_host) == (None, None)
+        assert opened.world.source is scene.source
+    assert (tmp_path / "source-project").read_text() == "project-source\n"
+
+
+def test_hosts_that_are_not_there_are_none(scene, tmp_path):
+    with open_session(Settings(data_dir=tmp_path), Events(), hosts=True, lock=True) as opened:
+        assert (opened.world.source_host, opened.world.destination_host) == (None, None)
+
+
+def test_a_locked_data_dir_is_refused_before_a_cloud_is_asked(tmp_path, monkeypatch):
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a cloud was asked")
+
+    monkeypatch.setattr(session.clouds, "connect", never)
+    with holder(tmp_path) as process:
+        try:
+            with pytest.raises(UserError, match="another os-migrate"):
+                open_session(Settings(data_dir=tmp_path), Events(), hosts=False, lock=True).__enter__()
+        finally:
+            process.kill()
