@@ -28,6 +28,9 @@ KEEPALIVE_INTERVAL_S = 5
 KEEPALIVE_COUNT = 3
 """A silent link is noticed within 15 s."""
 
+READY_S: Final = 60
+"""What a server or a tunnel may take until it answers: an SSH login takes ten seconds under emulation."""
+
 LINK_DIR = "/etc/os-migrate"
 LINK_KEY = f"{LINK_DIR}/link.key"
 LINK_KNOWN_HOSTS = f"{LINK_DIR}/known_hosts"
@@ -51,7 +54,10 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True)
 class JobState:
-    """What a host says of a job. `result` is filled when DONE, `error` when FAILED."""
+    """What a host says of a job. `result` is filled when DONE, `error` when FAILED.
+
+    The bytes are those of the disk for a scan, and those that hold data for a copy; both are 0 until the job knows.
+    """
 
     status: JobStatus
     done_bytes: int = 0
@@ -177,7 +183,8 @@ def extents_path(attempt: AttemptId, volume_id: VolumeId) -> str:
 class Unit:
     """A job as a host carries it out: one transient systemd unit.
 
-    `files` go when the unit is stopped, `sockets` too; the start is over when every socket speaks NBD.
+    `files` go when the unit is stopped, `sockets` too; the start is over when every socket speaks NBD, and has failed when
+    one doesn't after `ready_s` seconds.
     """
 
     name: str
@@ -186,6 +193,7 @@ class Unit:
     files: tuple[str, ...] = ()
     sockets: tuple[str, ...] = ()
     restart: bool = False
+    ready_s: int = READY_S
 
 
 def unit_of(job: Job, agent: str) -> Unit:

@@ -107,6 +107,8 @@ class Ssh:
             done = _local(command, stdin, timeout_s)
         except subprocess.TimeoutExpired:
             raise self._unreachable(f"{argv[0]} gave no answer within {timeout_s:g} s") from None
+        if done.returncode < 0:  # a signal ended the client here
+            return None
         if done.returncode != SSH_FAILED:
             return done
         with self._lock:

@@ -43,7 +43,7 @@ DIGEST_PREFIX = b"os-migrate disk digest 1\n"
 
 STOP_TIMEOUT_S = 5  # nbdkit was seen to ignore SIGTERM for ten minutes; systemd kills it after this
 RESTART_PAUSE_S = 3  # more would hit systemd's limit of 5 starts in 10 s, which ends the unit
-SOCKET_TIMEOUT_S = 60  # an SSH login takes ten seconds under emulation
+SOCKET_TIMEOUT_S = 60  # a tunnel that broke is restarted, and an SSH login takes ten seconds under emulation
 FAILED_STARTS = 2  # a start that failed that often is not going to succeed
 TAIL = 2000  # characters of a tool's last words
 
@@ -133,7 +133,7 @@ def verb_start(request: Json) -> Json:
             write_json(os.path.join(request["directory"], name + ".job"), record)
             _systemd_run(name, request["argv"], restart=request["restart"])
     try:
-        await_nbd(request["sockets"], lambda: _has_failed(name))
+        await_nbd(request["sockets"], request["ready_s"], lambda: _has_failed(name))
     except AgentError as fault:
         last_words = _last_words(name)
         verb_stop({"name": name})
@@ -160,12 +160,13 @@ def verb_state(request: Json) -> Json:
     directory = _directory(name)
     if directory is None:
         return {"status": "absent"}
+    # The unit first: a task that ended by then has told its outcome by now.
+    shown = _show(name)
     told = read_json(os.path.join(directory, name + ".state"))
     if "result" in told:
         return dict(told, status="done")
     if "error" in told:
         return dict(told, status="failed")
-    shown = _show(name)
     if shown["LoadState"] != "loaded":
         return {"status": "absent"}
     if shown["ActiveState"] == "failed":
@@ -241,15 +242,15 @@ def _text(output: bytes) -> str:
 # Sockets -------------------------------------------------------------------------------------------------------------
 
 
-def await_nbd(paths: List[str], has_failed: Callable[[], bool]) -> None:
+def await_nbd(paths: List[str], timeout_s: float, has_failed: Callable[[], bool]) -> None:
     """Return when an NBD server answers on each of the sockets; through a tunnel, that is the server at its far end."""
-    deadline = time.monotonic() + SOCKET_TIMEOUT_S
+    deadline = time.monotonic() + timeout_s
     for path in paths:
         while not speaks_nbd(path):
             if has_failed():
                 raise AgentError(f"the process behind {path} ended")
             if time.monotonic() > deadline:
-                raise AgentError(f"nothing answers on {path} after {SOCKET_TIMEOUT_S} s")
+                raise AgentError(f"nothing answers on {path} after {timeout_s} s")
             time.sleep(0.2)
 
 
@@ -375,12 +376,12 @@ def task_copy(state: str, volume_id: str, path: str) -> Json:
     exclusive = os.O_EXCL if stat.S_ISBLK(os.stat(device).st_mode) else 0
     disk = os.open(device, os.O_RDWR | exclusive)
     size = os.lseek(disk, 0, os.SEEK_END)
-    await_nbd([path], lambda: False)
+    await_nbd([path], SOCKET_TIMEOUT_S, lambda: False)
     uri = "nbd+unix:///?socket=" + path
     source_size, data = _map_totals(uri)
     if source_size > size:
         raise AgentError(f"volume {volume_id} is too small: {size} bytes for a disk of {source_size}")
-    _nbdcopy(uri, device, Progress(state, source_size))
+    _nbdcopy(uri, device, Progress(state, data))
     os.fsync(disk)
     os.close(disk)
     return {"copied_bytes": source_size, "wire_bytes": data, "seconds": time.monotonic() - began}
@@ -395,21 +396,31 @@ def _map_totals(uri: str) -> Tuple[int, int]:
 
 
 def _nbdcopy(uri: str, device: str, progress: "Progress") -> None:
-    """Run nbdcopy. Without --flush it was seen to succeed on a full disk; --destination-is-zero would keep old data."""
+    """Run nbdcopy. Without --flush it was seen to succeed on a full disk; --destination-is-zero would keep old data.
+
+    It does not look for zeroes (the scan did), so that what it has written is how far it is. Its own --progress counts
+    parts of 128 MiB when they begin.
+    """
     import tempfile
 
-    reader, writer = os.pipe()
-    argv = ["nbdcopy", "--flush", f"--progress={writer}", "--", uri, device]
-    with tempfile.TemporaryFile(dir=RUN_DIR) as words, open(reader) as lines:
-        copy = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=words, pass_fds=[writer])
-        os.close(writer)
-        for line in lines:
-            done, _, whole = line.partition("/")
-            progress.tell(progress.total_bytes * int(done) // int(whole))
-        status = copy.wait()
+    argv = ["nbdcopy", "--flush", "--sparse=0", "--", uri, device]
+    with tempfile.TemporaryFile(dir=RUN_DIR) as words:
+        copy = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=words)
+        while True:
+            try:
+                status = copy.wait(timeout=1)
+                break
+            except subprocess.TimeoutExpired:
+                progress.tell(_written(copy.pid))
         words.seek(0)
         if status != 0:
             raise AgentError(f"nbdcopy ended with {status}: {_text(words.read())}")
+
+
+def _written(pid: int) -> int:
+    """Return how many bytes a process has written to files and devices; what goes to sockets is not in it (proc(5))."""
+    with open(f"/proc/{pid}/io") as file:
+        return int(dict(line.split(": ") for line in file)["wchar"])
 
 
 # Files ---------------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from os_migrate.nbd import (
     LINK_KEY,
     LINK_KNOWN_HOSTS,
     PYTHON,
+    READY_S,
     RUN_DIR,
     CopyResult,
     Job,
@@ -39,11 +40,15 @@ AGENT_PATH: Final = f"{RUN_DIR}/agent-{hashlib.sha256(AGENT_TEXT).hexdigest()[:1
 LINK_MARK: Final = "os-migrate-link"
 """The comment by which our line in authorized_keys is known."""
 
-LINK_OPTIONS: Final = 'restrict,port-forwarding,permitopen="localhost:1",command="/bin/false"'
-"""The link key may open the sockets of exports (stream-local forwarding) and nothing else: no command, no TCP port."""
+LINK_OPTIONS: Final = 'restrict,port-forwarding,command="/bin/false"'
+"""The link's key can forward, and nothing else: no command, no terminal, no agent.
 
-ANSWER_S: Final = 90.0
-"""What a verb of the agent may take: a start waits up to 60 s for its sockets."""
+A `permitopen` that would close TCP ports too closes the sockets of the exports as well: OpenSSH 9.2 holds paths against that
+same list, which can't name one ("Received request to connect to path ..., but the request was denied").
+"""
+
+ANSWER_S: Final = READY_S + 30.0
+"""What a verb of the agent may take: a start waits for its sockets."""
 
 INSTALL_S: Final = 1800.0
 """What a package manager, or an operator's hook, may take on a slow mirror."""
@@ -253,14 +258,11 @@ class RemoteHost:
 def job_state(said: Mapping[str, Any]) -> JobState:
     """Turn the agent's answer into a state."""
     status = JobStatus(said["status"])
-    result = _result(said["result"]) if status is JobStatus.DONE else None
-    return JobState(
-        status=status,
-        done_bytes=said.get("done_bytes", 0),
-        total_bytes=said.get("total_bytes", 0),
-        error=said.get("error", ""),
-        result=result,
-    )
+    if status is JobStatus.DONE:
+        result = _result(said["result"])
+        whole = result.size_bytes if isinstance(result, ScanResult) else result.wire_bytes
+        return JobState(status, done_bytes=whole, total_bytes=whole, result=result)
+    return JobState(status, said.get("done_bytes", 0), said.get("total_bytes", 0), said.get("error", ""))
 
 
 def _result(said: Mapping[str, Any]) -> JobResult:

@@ -1,0 +1,339 @@
+"""From a volume on one host to a volume on another, with the real tools."""
+
+import os
+import subprocess
+import time
+from dataclasses import asdict, replace
+
+import pytest
+
+from os_migrate.errors import HostError, TransferError
+from os_migrate.hosts.remote import AGENT_PATH
+from os_migrate.model import VolumeId
+from os_migrate.nbd import (
+    CopyJob,
+    CopyResult,
+    ExportJob,
+    JobStatus,
+    ScanJob,
+    ScanResult,
+    TunnelJob,
+    extents_path,
+    socket_path,
+    unit_of,
+)
+
+from .conftest import BLOCK, shaped
+
+
+def scan(machine, attempt, volume_id):
+    job = ScanJob(attempt, volume_id)
+    machine.host.start(job)
+    result = machine.await_end(job.unit).result
+    assert isinstance(result, ScanResult)
+    return result
+
+
+def export(source, attempt, volume_id):
+    scanned = scan(source, attempt, volume_id)
+    source.host.start(ExportJob(attempt, volume_id))
+    return scanned
+
+
+def tunnel(source, attempt, *volume_ids, user="migrator"):
+    return TunnelJob(attempt, volume_ids, user, "127.0.0.1", "source", source.port)
+
+
+def copy(source, destination, attempt, source_id, volume_id):
+    destination.host.start(tunnel(source, attempt, source_id))
+    job = CopyJob(attempt, source_id, volume_id)
+    destination.host.start(job)
+    return destination.await_end(job.unit)
+
+
+@pytest.mark.parametrize("shape", ["d0d00d", "0000", "dddd", "0d", "d0", "1", "0" * 200 + "d" + "0" * 100 + "1"])
+def test_copy_equals_source_byte_by_byte_and_by_digest(source, destination, attempt, shape):
+    content = shaped(shape)
+    original = source.add_disk(content)
+    twin = destination.add_disk(bytes(len(content)))
+    scanned = export(source, attempt, original)
+    state = copy(source, destination, attempt, original, twin)
+    assert state.status is JobStatus.DONE, state
+    assert isinstance(state.result, CopyResult)
+    assert state.result.copied_bytes == len(content)
+    assert state.result.wire_bytes == scanned.data_bytes == len(content) - shape.count("0") * BLOCK
+    assert destination.content(twin) == content
+    assert scan(destination, attempt, twin).digest == scanned.digest
+
+
+def test_old_data_is_overwritten_where_the_source_has_zeroes(source, destination, attempt):
+    content = shaped("00d0000d" * 8)
+    original = source.add_disk(content)
+    twin = destination.add_disk(shaped("d" * 64, seed=1))
+    export(source, attempt, original)
+    assert copy(source, destination, attempt, original, twin).status is JobStatus.DONE
+    assert destination.content(twin) == content
+
+
+def test_two_disks_share_a_tunnel(source, destination, attempt):
+    contents = [shaped("d0d", seed=1), shaped("0dd0", seed=2)]
+    originals = [source.add_disk(c) for c in contents]
+    twins = [destination.add_disk(bytes(len(c))) for c in contents]
+    for original in originals:
+        export(source, attempt, original)
+    destination.host.start(tunnel(source, attempt, *originals))
+    jobs = [CopyJob(attempt, o, t) for o, t in zip(originals, twins, strict=True)]
+    for job in jobs:
+        destination.host.start(job)
+    assert [destination.await_end(job.unit).status for job in jobs] == [JobStatus.DONE] * 2
+    assert [destination.content(t) for t in twins] == contents
+
+
+def test_copy_onto_a_smaller_volume_fails_before_it_writes(source, destination, attempt):
+    original = source.add_disk(shaped("dddd"))
+    twin = destination.add_disk(bytes(2 * BLOCK))
+    export(source, attempt, original)
+    state = copy(source, destination, attempt, original, twin)
+    assert state.status is JobStatus.FAILED
+    assert "too small" in state.error
+    assert destination.content(twin) == bytes(2 * BLOCK)
+
+
+def test_copy_fails_where_the_storage_runs_full(source, destination, attempt, tmp_path):
+    content = shaped("d" * 256)
+    original = source.add_disk(content)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={8 * 1024 * 1024}", "tmpfs", tmp_path], check=True)
+    try:
+        thin = tmp_path / "disk"
+        thin.touch()
+        os.truncate(thin, len(content))
+        twin = destination.add_file(thin)
+        export(source, attempt, original)
+        state = copy(source, destination, attempt, original, twin)
+        assert state.status is JobStatus.FAILED
+        assert "nbdcopy" in state.error
+        assert "Input/output error" in state.error or "No space" in state.error
+        destination.release()
+    finally:
+        subprocess.run(["umount", "--lazy", tmp_path], check=True)
+
+
+def test_killed_tunnel_fails_the_copy_within_seconds(source, destination, attempt):
+    original = source.add_disk(shaped("d" * 512))
+    twin = destination.add_disk(bytes(512 * BLOCK))
+    scan(source, attempt, original)
+    unit = unit_of(ExportJob(attempt, original), AGENT_PATH)
+    at = unit.argv.index("--filter=extentlist")
+    slowly = (*unit.argv[:at], "--filter=rate", *unit.argv[at:], "rate=40M")  # bits a second: 32 MiB take 6 s
+    source.host._ask("start", asdict(replace(unit, argv=slowly)))
+    link = tunnel(source, attempt, original)
+    destination.host.start(link)
+    job = CopyJob(attempt, original, twin)
+    destination.host.start(job)
+    deadline = time.monotonic() + 30
+    while destination.host.state(job.unit).done_bytes == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    destination.root("kill", "-KILL", destination.pid(link.unit))
+    killed = time.monotonic()
+    state = destination.await_end(job.unit)
+    assert state.status is JobStatus.FAILED
+    assert "nbdcopy" in state.error
+    assert time.monotonic() - killed < 5
+
+
+def test_dead_tunnel_comes_back(source, destination, attempt):
+    original = source.add_disk(shaped("d0"))
+    export(source, attempt, original)
+    link = tunnel(source, attempt, original)
+    destination.host.start(link)
+    ssh = destination.pid(link.unit)
+    destination.root("kill", "-KILL", ssh)
+    deadline = time.monotonic() + 20
+    while destination.pid(link.unit) in ("0", ssh):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    twin = destination.add_disk(bytes(2 * BLOCK))
+    job = CopyJob(attempt, original, twin)
+    destination.host.start(job)
+    assert destination.await_end(job.unit).status is JobStatus.DONE
+
+
+def test_export_that_was_killed_serves_again(source, destination, attempt):
+    original = source.add_disk(shaped("d0d"))
+    export(source, attempt, original)
+    unit = ExportJob(attempt, original).unit
+    source.root("kill", "-ABRT", source.pid(unit))
+    twin = destination.add_disk(bytes(3 * BLOCK))
+    assert copy(source, destination, attempt, original, twin).status is JobStatus.DONE
+
+
+def test_export_is_read_only(source, attempt):
+    original = source.add_disk(shaped("d"))
+    export(source, attempt, original)
+    uri = f"nbd+unix:///?socket={socket_path(attempt, original)}"
+    assert "is_read_only: true" in source.root("nbdinfo", uri)
+
+
+def test_export_can_be_opened_by_the_ssh_user_and_by_nobody_else(source, attempt):
+    original = source.add_disk(shaped("d"))
+    export(source, attempt, original)
+    socket = socket_path(attempt, original)
+    connect = "import socket; socket.socket(socket.AF_UNIX).connect('{}')".format(socket)
+    assert source.ssh.run(["python3", "-c", connect], timeout_s=20).returncode == 0
+    as_nobody = ["sudo", "-n", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "python3", "-c", connect]
+    refused = source.ssh.run(as_nobody, timeout_s=20)
+    assert refused.returncode == 1
+    assert b"Permission denied" in refused.stderr
+    assert source.root("stat", "-c", "%U %a", socket) == "migrator 600"
+
+
+def test_nobody_but_root_reads_the_files_of_an_attempt(source, attempt):
+    original = source.add_disk(shaped("d"))
+    scan(source, attempt, original)
+    assert source.root("stat", "-c", "%U %a", extents_path(attempt, original)) == "root 600"
+    assert source.ssh.run(["ls", f"/run/os-migrate/{attempt}"], timeout_s=20).returncode != 0
+
+
+def test_link_key_opens_sockets_and_runs_no_command(source, destination):
+    link = str(destination.directory / "link.key")
+    known = f"UserKnownHostsFile={source.target.known_hosts_path}"
+    login = ["ssh", "-F", "none", "-i", link, "-p", str(source.port), "-l", "migrator", "-o", known]
+    login += ["-o", "HostKeyAlias=source", "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"]
+    done = subprocess.run([*login, "127.0.0.1", "id"], capture_output=True, timeout=20, check=False)
+    assert done.returncode == 1  # what /bin/false says
+    assert done.stdout == b""
+
+
+def test_new_link_key_replaces_the_old_one(source):
+    def mine():
+        return [line for line in keys.read_text().splitlines() if line.endswith("os-migrate-link")]
+
+    keys = source.directory / "home/.ssh/authorized_keys"
+    before = keys.read_text()
+    old = mine()[0].split()[-2]
+    source.host.authorize_link("ssh-ed25519 AAAAnew somebody@somewhere")
+    source.host.authorize_link("ssh-ed25519 AAAAnew somebody@somewhere")
+    assert [line.split()[-2] for line in mine()] == ["AAAAnew"]
+    source.host.authorize_link(f"ssh-ed25519 {old}")
+    assert keys.read_text() == before
+
+
+def test_tunnel_that_the_source_refuses_says_why_and_leaves_nothing(source, destination, attempt):
+    original = source.add_disk(shaped("d"))
+    export(source, attempt, original)
+    job = tunnel(source, attempt, original, user="stranger")
+    with pytest.raises(TransferError, match="Permission denied"):
+        destination.host.start(job)
+    assert destination.host.state(job.unit).status is JobStatus.ABSENT
+    assert destination.pid(job.unit) == "0"
+
+
+def test_tunnel_to_an_export_that_is_not_there_fails(source, destination, attempt):
+    job = tunnel(source, attempt, VolumeId("not-exported-at-all-"))
+    unit = replace(unit_of(job, AGENT_PATH), ready_s=5)
+    with pytest.raises(HostError, match="nothing answers"):
+        destination.host._ask("start", asdict(unit))
+    assert destination.host.state(job.unit).status is JobStatus.ABSENT
+
+
+def test_start_twice_is_one_unit(source, attempt):
+    original = source.add_disk(shaped("d"))
+    export(source, attempt, original)
+    job = ExportJob(attempt, original)
+    pid = source.pid(job.unit)
+    source.host.start(job)
+    assert source.pid(job.unit) == pid != "0"
+
+
+def test_job_that_ended_is_not_started_again(source, attempt):
+    original = source.add_disk(shaped("d"))
+    first = scan(source, attempt, original)
+    source.host.start(ScanJob(attempt, original))
+    assert source.host.state(ScanJob(attempt, original).unit).result == first
+
+
+def test_failed_job_keeps_its_error_until_it_is_stopped(destination, attempt):
+    job = ScanJob(attempt, VolumeId("no-such-volume-on-this-host"))
+    destination.host.start(job)
+    state = destination.await_end(job.unit)
+    assert state.status is JobStatus.FAILED
+    assert "no disk of this host has the serial" in state.error
+    destination.host.stop(job.unit)
+    assert destination.host.state(job.unit).status is JobStatus.ABSENT
+
+
+def test_export_without_a_scan_says_what_it_lacks_and_leaves_nothing(source, attempt):
+    original = source.add_disk(shaped("d"))
+    job = ExportJob(attempt, original)
+    with pytest.raises(TransferError, match="extents"):
+        source.host.start(job)
+    assert source.host.state(job.unit).status is JobStatus.ABSENT
+
+
+def test_stop_ends_an_nbdkit_that_ignores_sigterm(source, attempt):
+    original = source.add_disk(shaped("d"))
+    export(source, attempt, original)
+    unit = ExportJob(attempt, original).unit
+    pid = source.pid(unit)
+    source.root("kill", "-STOP", pid)  # a stopped process takes no SIGTERM
+    source.host.stop(unit)
+    assert source.ssh.run(["sudo", "-n", "kill", "-0", pid], timeout_s=20).returncode == 1
+    assert source.host.state(unit).status is JobStatus.ABSENT
+
+
+def test_stop_of_what_is_not_there_is_fine(source):
+    source.host.stop("os-migrate-never-was")
+
+
+def test_last_stop_removes_the_directory_of_the_attempt(source, attempt):
+    original = source.add_disk(shaped("d"))
+    export(source, attempt, original)
+    for job in (ExportJob(attempt, original), ScanJob(attempt, original)):
+        assert source.root("ls", f"/run/os-migrate/{attempt}")
+        source.host.stop(job.unit)
+    assert source.root("find", "/run/os-migrate", "-name", attempt) == ""
+
+
+def test_device_that_never_comes_is_named(source):
+    with pytest.raises(HostError, match="11111111-2222-3333-4444-555555555555"):
+        source.host.await_device(VolumeId("11111111-2222-3333-4444-555555555555"), 0.3)
+
+
+def test_device_is_found_by_serial_with_its_size(source):
+    source.add_disk(bytes(BLOCK))
+    wanted = source.add_disk(bytes(3 * BLOCK))
+    source.add_disk(bytes(2 * BLOCK))
+    assert source.host.await_device(wanted, 5) == 3 * BLOCK
+
+
+def test_mounted_destination_is_not_overwritten(source, destination, attempt, tmp_path):
+    original = source.add_disk(shaped("d" * 64))
+    twin = destination.add_disk(bytes(64 * BLOCK))
+    subprocess.run(["mkfs.ext4", "-q", destination.loops[-1]], check=True)
+    subprocess.run(["mount", destination.loops[-1], tmp_path], check=True)
+    try:
+        export(source, attempt, original)
+        state = copy(source, destination, attempt, original, twin)
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+    assert state.status is JobStatus.FAILED
+    assert "busy" in state.error
+
+
+def test_host_with_all_tools_lacks_nothing_and_installs_nothing(source):
+    facts = source.host.facts()
+    assert facts.missing == ()
+    assert dict(facts.tools)["nbdkit"]
+    source.host.install_packages()
+
+
+def test_script_of_the_operator_runs_and_its_failure_is_told(source):
+    assert source.host.run_script("echo it runs as $(id -un)") == "it runs as migrator\n"
+    with pytest.raises(HostError, match="ended with 3: no luck"):
+        source.host.run_script("echo no luck >&2; exit 3")
+
+
+def test_link_files_are_for_root_alone(destination):
+    for name in ("link.key", "known_hosts"):
+        assert destination.root("stat", "-c", "%U %a", f"/etc/os-migrate/{name}") == "root 600"
