@@ -39,6 +39,7 @@ from os_migrate.hosts.hosting import (
     server_ports,
 )
 from os_migrate.hosts.look import Found, look
+from os_migrate.hosts.packages import HostFacts
 from os_migrate.hosts.surroundings import Surroundings, ensure_keypair, ensure_surroundings
 from os_migrate.keys import SshKey
 from os_migrate.model import BlockDevice, Nic, Server, ServerId, ServerSpec, ServerStatus, Side
@@ -139,8 +140,10 @@ class _Deployment:
         self.host = self.open_host(server.name, server.id, address)
         self._tell(f"wait until {address} answers SSH")
         self.host.await_reachable(self.settings.conversion.deploy_timeout_s)
-        self._fill(self.host, server.id)
-        self.deployed = DeployedHost(self.side, server.id, server.name, address, self.host.facts())
+        facts = self._fill(self.host)
+        if self.settings.conversion.reboot:
+            self._reboot(self.host, server.id)
+        self.deployed = DeployedHost(self.side, server.id, server.name, address, facts)
         self._tell(f"ready at {address}")
         return self.deployed
 
@@ -249,24 +252,26 @@ class _Deployment:
             self._tell(f"use floating IP {candidates[0].address}")
             cloud.associate_floating_ip(candidates[0].id, ports[0].id, None)
 
-    def _fill(self, host: DeployableHost, server_id: ServerId) -> None:
-        """Run the operator's hooks and install what is missing."""
+    def _fill(self, host: DeployableHost) -> HostFacts:
+        """Run the operator's hooks and install what is missing; return what the host has then."""
         if self._wanted.pre_content_hook:
             self._tell("run the hook before the installation")
             host.run_script(self._wanted.pre_content_hook)
-        if self.settings.conversion.content_install and (missing := host.facts().missing):
-            self._tell(f"install {', '.join(missing)}")
+        facts = host.facts()
+        if facts.missing and self.settings.conversion.content_install:
+            self._tell(f"install {', '.join(facts.missing)}")
             host.install_packages()
         if self._wanted.post_content_hook:
             self._tell("run the hook after the installation")
             host.run_script(self._wanted.post_content_hook)
-        if missing := host.facts().missing:
+        if facts.missing:
+            facts = host.facts()
+        if facts.missing:
             raise HostError(
-                f"{self.cloud.name}: the conversion host lacks {', '.join(missing)}",
+                f"{self.cloud.name}: the conversion host lacks {', '.join(facts.missing)}",
                 remedy="set os_migrate_conversion_host_content_install to true, or use an image that has them",
             )
-        if self.settings.conversion.reboot:
-            self._reboot(host, server_id)
+        return facts
 
     def _reboot(self, host: DeployableHost, server_id: ServerId) -> None:
         """Reboot the guest and wait until it answers as a new boot: SSH still answers for a while before."""
