@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -37,7 +38,8 @@ CREATE TABLE attempts (
 ) STRICT;
 CREATE TABLE steps (
     attempt TEXT NOT NULL REFERENCES attempts (id), number INTEGER NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL,
-    fields TEXT NOT NULL, state TEXT NOT NULL, result TEXT, error TEXT NOT NULL DEFAULT '', started REAL NOT NULL, ended REAL,
+    fields TEXT NOT NULL, state TEXT NOT NULL, result TEXT, error TEXT NOT NULL DEFAULT '',
+    started REAL NOT NULL, tried REAL NOT NULL, ended REAL,
     PRIMARY KEY (attempt, key)
 ) STRICT;
 CREATE TABLE stages (
@@ -91,13 +93,14 @@ class Attempt:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What the journal knows of a step; `result` is None until the step's handle is known."""
+    """What the journal knows of a step; `result` is None until the step's handle is known, `tried` the time of the last try."""
 
     step: Step[Any]
     state: StepState
     result: Any | None
     error: str
     started: float
+    tried: float
     ended: float | None
 
 
@@ -181,11 +184,13 @@ class Journal:
 
     # Steps ---------------------------------------------------------------------------------------------------------
     def start(self, attempt: AttemptId, step: Step[Any]) -> None:
-        """Record that a step is about to act."""
+        """Record that a step is about to act, for the first time or again."""
+        now = self._now()
         self._write(
-            "INSERT INTO steps (attempt, number, key, kind, fields, state, started) VALUES"
-            " (?, (SELECT count(*) FROM steps WHERE attempt = ?), ?, ?, ?, ?, ?)",
-            (attempt, attempt, step.key, type(step).__name__, _dump_step(step), StepState.STARTED, self._now()),
+            "INSERT INTO steps (attempt, number, key, kind, fields, state, started, tried) VALUES"
+            " (?, (SELECT count(*) FROM steps WHERE attempt = ?), ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (attempt, key) DO UPDATE SET tried = excluded.tried",
+            (attempt, attempt, step.key, type(step).__name__, _dump_step(step), StepState.STARTED, now, now),
         )
 
     def record(self, attempt: AttemptId, step: Step[Any], state: StepState, result: object | None = None) -> None:
@@ -210,7 +215,9 @@ class Journal:
         return self._steps("attempt = ?", (attempt,))
 
     def _steps(self, where: str, values: tuple[str, ...]) -> list[StepRecord]:
-        sql = f"SELECT kind, fields, state, result, error, started, ended FROM steps WHERE {where} ORDER BY number"  # noqa: S608 (our own text)
+        sql = (
+            f"SELECT kind, fields, state, result, error, started, tried, ended FROM steps WHERE {where} ORDER BY number"  # noqa: S608 (our own text)
+        )
         with self._lock:
             rows = self._db.execute(sql, values).fetchall()
         return [_load_step(*row) for row in rows]
@@ -220,17 +227,22 @@ class Journal:
             self._db.execute(sql, values)
 
 
+@cache
+def _types(kind: type[Step[Any]]) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def _dump_step(step: Step[Any]) -> str:
     kept = [f.name for f in fields(step) if f.metadata.get("journal", True)]
-    types = get_type_hints(type(step))
+    types = _types(type(step))
     return json.dumps({name: _codec.unstructure(getattr(step, name), unstructure_as=types[name]) for name in kept})
 
 
 def _load_step(
-    kind: str, text: str, state: str, result: str | None, error: str, started: float, ended: float | None
+    kind: str, text: str, state: str, result: str | None, error: str, started: float, tried: float, ended: float | None
 ) -> StepRecord:
     cls = STEPS[kind]
-    types = get_type_hints(cls)
+    types = _types(cls)
     step = cls(**{name: _codec.structure(value, types[name]) for name, value in json.loads(text).items()})
     loaded = None if result is None else _codec.structure(json.loads(result), cls.result_type)
-    return StepRecord(step, StepState(state), loaded, error, started, ended)
+    return StepRecord(step, StepState(state), loaded, error, started, tried, ended)

@@ -25,8 +25,8 @@ from os_migrate.world import World
 R = TypeVar("R")
 
 GRACE_S: Final = 10.0
-"""A cloud may have accepted a create that it doesn't list yet. After a crash, that long after the step began, its effect is
-looked for: seconds are what replicated databases and message queues lag."""
+"""A cloud may have accepted a create that it doesn't list yet. That long after the last try of a step, its effect is looked for:
+seconds are what replicated databases and message queues lag."""
 
 PAUSES_S: Final = (GRACE_S, 15.0, 30.0)
 """Pauses between the tries of a step whose error passes: together near a minute, as long as a restart of an API takes. The first
@@ -81,12 +81,9 @@ class Run:
         tag = self._tag(step)
         self.world.events.tell(StepStarted(workload=self.attempt.server_id, step=step.key))
         try:
-            if record is None:
-                self.journal.start(self.attempt.id, step)
-                made = self._patiently(step, lambda tries: self._do(step, look=tries > 0))
-            else:
-                found = self._handle(record)
-                made = found if found is not None else self._patiently(step, lambda tries: self._do(step, look=tries > 0))
+            made = record.result if record else None
+            if made is None:
+                made = self._patiently(step, lambda tries: self._do(step, look=record is not None or tries > 0))
             self.journal.record(self.attempt.id, step, StepState.MADE, made)
             result = self._patiently(step, lambda _: step.settle(self.world, tag, made))
         except OSMigrateError as error:
@@ -99,9 +96,19 @@ class Run:
         return result
 
     def _do(self, step: Step[R], *, look: bool) -> R:
-        tag = self._tag(step)
-        found = step.find(self.world, tag) if look else None
-        return found if found is not None else step.do(self.world, tag)
+        found = self._find(step) if look and step.handle is None else None
+        if found is not None:
+            return found
+        self.journal.start(self.attempt.id, step)
+        return step.do(self.world, self._tag(step))
+
+    def _find(self, step: Step[R]) -> R | None:
+        """Look for the effect of a step that was tried before, when enough time has passed for it to be listed."""
+        record = self.journal.step(self.attempt.id, step.key)
+        if record is not None:
+            waited_s = max(0.0, self.world.clock.now() - record.tried)  # a clock can be set back
+            self.world.clock.sleep(max(0.0, GRACE_S - waited_s))
+        return step.find(self.world, self._tag(step))
 
     def undo(self, *lifetimes: Lasts) -> None:
         """Undo the steps of the given lifetimes, last first; go on past failures and raise RollbackIncomplete at the end."""
@@ -127,25 +134,19 @@ class Run:
             )
 
     def _undo(self, record: StepRecord) -> None:
-        step, tag = record.step, self._tag(record.step)
+        step = record.step
 
         def undo(_tries: int) -> None:
-            made = self._handle(record)
+            made = record.result
+            if made is None:
+                found = self._find(step)  # also where the handle is known, for its grace
+                made = found if step.handle is None else step.handle
             if made is not None:
-                step.undo(self.world, tag, made)
+                step.undo(self.world, self._tag(step), made)
 
         self._patiently(step, undo)
         self.journal.record(self.attempt.id, step, StepState.UNDONE)
         self.world.events.tell(StepUndone(workload=self.attempt.server_id, step=step.key))
-
-    def _handle(self, record: StepRecord) -> Any | None:
-        """Return the handle of a step's effect, looked for in the world if a crash left it unknown."""
-        if record.result is not None:
-            return record.result
-        lag = record.started + GRACE_S - self.world.clock.now()
-        if lag > 0:
-            self.world.clock.sleep(lag)
-        return self._patiently(record.step, lambda _: record.step.find(self.world, self._tag(record.step)))
 
     def _patiently(self, step: Step[Any], act: Callable[[int], R]) -> R:
         """Call `act(tries)`, with the number of tries before, until it raises no error of the kind that passes."""

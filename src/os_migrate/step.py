@@ -3,7 +3,8 @@
 A step is a frozen dataclass. Its fields are all that its undo needs; they are written to the journal before it acts, so a
 rollback replays nothing. The verbs:
 
-    find     is my effect already there?  one query by tag; asked only when a crash left that open
+    find     is my effect already there?  one query by tag; asked only when a crash left that open. A step whose handle is
+             known beforehand isn't looked for: its effect may be under way and not show yet; it can be done and undone again
     do       make the effect, return a handle to it (an id)
     settle   wait until the effect is whole; return what the flow wants to know of it
     undo     remove the effect; "already gone" is success
@@ -56,9 +57,14 @@ class Step(Generic[R]):
         """Return how long the effect is wanted; a kind whose steps differ overrides this."""
         return self.lasts
 
-    def find(self, world: World, tag: Tag) -> R | None:
-        """Return the effect's handle if it is there."""
-        raise NotImplementedError
+    @property
+    def handle(self) -> R | None:
+        """Return the effect's handle if it is known before the effect is there; then `do` and `undo` may be repeated."""
+        return None
+
+    def find(self, world: World, tag: Tag) -> R | None:  # noqa: ARG002
+        """Return the effect's handle if it is there; None where it is known anyway, or where there is no effect."""
+        return None
 
     def do(self, world: World, tag: Tag) -> R:
         """Make the effect, tagged, and return its handle."""
@@ -80,10 +86,6 @@ class Step(Generic[R]):
 @dataclass(frozen=True)
 class Reading(Step[R]):
     """A step without an effect, journalled for its result: what was read once stays true for the whole attempt."""
-
-    def find(self, world: World, tag: Tag) -> R | None:  # noqa: ARG002
-        """Return None: read again."""
-        return None
 
     def undo(self, world: World, tag: Tag, made: R) -> None:
         """Do nothing."""

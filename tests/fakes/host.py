@@ -16,6 +16,7 @@ from tests.fakes.state import BLOCK, BLOCKS
 
 SCAN_S = 2.0
 COPY_S = 6.0
+RUNNING = JobState(JobStatus.RUNNING)
 
 
 def digest(data: bytes, size_gib: int) -> str:
@@ -28,7 +29,7 @@ class Unit:
 
     job: Job
     began: float
-    state: JobState = JobState(JobStatus.RUNNING)
+    state: JobState = RUNNING
 
 
 class FakeHost:

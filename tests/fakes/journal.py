@@ -17,5 +17,5 @@ class TestJournal(Journal):
         self._db.execute("PRAGMA synchronous=OFF")
 
     def _write(self, sql: str, values: tuple[object, ...]) -> None:
-        with self._seam.call("journal", sql.split()[0].lower()):
+        with self._seam.call("journal", sql.split(maxsplit=1)[0].lower()):
             super()._write(sql, values)

@@ -24,7 +24,7 @@ from tests.fakes.cinder import FakeCinder
 from tests.fakes.neutron import FakeNeutron
 from tests.fakes.state import Machine, guest_writes, kept
 
-MOVING = {"attaching", "detaching"}
+MOVING = {"reserved", "attaching", "detaching"}
 ON, OFF = ServerStatus.ACTIVE, ServerStatus.SHUTOFF
 
 
@@ -142,14 +142,15 @@ class FakeNova(FakeCinder, FakeNeutron):
         self, server_id: ServerId, volume_id: VolumeId, *, device: str | None, delete_on_termination: bool
     ) -> None:
         """Like libvirt's driver, take the next free device whatever was wished for."""
-        self._await_rest(volume_id)
-        if not self._is_on(server_id, volume_id):
+        if not self._nova_lists(server_id, volume_id):
             with self._does("attach_volume") as call:
                 if (volume := self._volume(volume_id).view).status != "available":
                     raise self._refuse(f"volume {volume_id} is {volume.status}")
                 self._machine(server_id)
                 doomed = self.seam.hook.dooms(call)
-                self._mark(volume_id, "attaching")
+                self._mark(volume_id, "reserved")
+                self._attaching[volume_id] = server_id
+                self._later(self.latency.attach / 2, lambda: self._mark(volume_id, "attaching", was="reserved"))
                 self._later(
                     self.latency.attach,
                     lambda: self._attach(server_id, volume_id, delete_on_termination, doomed=doomed),
@@ -161,12 +162,14 @@ class FakeNova(FakeCinder, FakeNeutron):
     def detach_volume(self, server_id: ServerId, volume_id: VolumeId) -> None:
         if volume_id not in self._volumes:
             return
-        self._await_rest(volume_id)
-        if self._is_on(server_id, volume_id):
+        if self._nova_lists(server_id, volume_id):
             with self._does("detach_volume") as call:
-                doomed = self.seam.hook.dooms(call)
-                self._mark(volume_id, "detaching")
-                self._later(self.latency.detach, lambda: self._detach(server_id, volume_id, doomed=doomed))
+                if (status := self._volume(volume_id).view.status) == "in-use":
+                    doomed = self.seam.hook.dooms(call)
+                    self._mark(volume_id, "detaching")
+                    self._later(self.latency.detach, lambda: self._detach(server_id, volume_id, doomed=doomed))
+                elif status != "detaching":
+                    raise self._refuse(f"volume {volume_id} is {status}")
             self._await_rest(volume_id)
         if self._is_on(server_id, volume_id):
             raise CloudError(f"{self._name}: server {server_id} does not let go of volume {volume_id}")
@@ -175,11 +178,15 @@ class FakeNova(FakeCinder, FakeNeutron):
     def _machine(self, server_id: ServerId) -> Machine:
         return self._get(self._machines, server_id, "server")
 
+    def _nova_lists(self, server_id: ServerId, volume_id: VolumeId) -> bool:
+        """Say whether Nova has the volume on the server: from the request on until it is detached."""
+        with self._reads("attachments"):
+            return self._attaching.get(volume_id) == server_id or self._is_on(server_id, volume_id)
+
     def _is_on(self, server_id: ServerId, volume_id: VolumeId) -> bool:
         return any(a.server_id == server_id for a in self._volume(volume_id).view.attachments)
 
     def _await_rest(self, volume_id: VolumeId) -> None:
-        """Wait until a volume is neither being attached nor being detached: asked for before, by a process that died."""
         self._until(lambda: self._volume(volume_id).view.status not in MOVING, f"volume {volume_id} is at rest")
 
     def _switch(self, machine: Machine, task: str, seconds: float, end: ServerStatus) -> None:
@@ -198,6 +205,7 @@ class FakeNova(FakeCinder, FakeNeutron):
 
     def _attach(self, server_id: ServerId, volume_id: VolumeId, delete_on_termination: bool, *, doomed: bool) -> None:
         machine = self._machines.get(server_id)
+        self._attaching.pop(volume_id, None)
         if doomed or machine is None:
             self._mark(volume_id, "available")
             return

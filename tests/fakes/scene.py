@@ -18,14 +18,14 @@ from tests.fakes.cloud import FakeCloud
 from tests.fakes.host import FakeHost
 from tests.fakes.journal import TestJournal
 from tests.fakes.seam import FakeClock, Hook, Seam
-from tests.fakes.state import Latency
+from tests.fakes.state import PROMPT, Latency
 from tests.fakes.workloads import Shape, add_host, add_workload, expected_disks, furnish
 
 
 class Scene:
     """Two clouds, and one workload of each given shape in the source."""
 
-    def __init__(self, directory: Path, *shapes: Shape, latency: Latency = Latency()) -> None:
+    def __init__(self, directory: Path, *shapes: Shape, latency: Latency = PROMPT) -> None:
         self.clock = FakeClock()
         self.seam = Seam()
         self.source = FakeCloud("source", self.clock, self.seam, latency)
@@ -64,6 +64,9 @@ class Scene:
             self.clock,
             timeout_s=300.0,
         )
+
+    def close(self) -> None:
+        self.journal.close()
 
     # Acts ------------------------------------------------------------------------------------------------------------
     def migrate(self, hook: Hook | None = None) -> list[Outcome]:

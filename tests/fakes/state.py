@@ -11,7 +11,6 @@ from os_migrate.model import (
     Flavor,
     FloatingIp,
     FloatingIpId,
-    Image,
     ImageId,
     Named,
     Network,
@@ -20,10 +19,8 @@ from os_migrate.model import (
     Server,
     ServerId,
     ServerSpec,
-    Snapshot,
     SnapshotId,
     Subnet,
-    Volume,
     VolumeId,
 )
 from tests.fakes.seam import Call, FakeClock, Seam
@@ -58,6 +55,9 @@ class Latency:
         return cls(attach=21.0, detach=21.0, stop=61.0, start=31.0, build=41.0, image=31.0, volume=25.0, delete=15.0)
 
 
+PROMPT = Latency()
+
+
 @dataclass
 class Stored:
     """A resource with bytes: a volume, a snapshot, an image."""
@@ -85,7 +85,7 @@ class Machine:
 class State:
     """One project in one cloud."""
 
-    def __init__(self, name: str, clock: FakeClock, seam: Seam | None = None, latency: Latency = Latency()) -> None:
+    def __init__(self, name: str, clock: FakeClock, seam: Seam | None = None, latency: Latency = PROMPT) -> None:
         self._name = name
         self.clock = clock
         self.seam = seam or Seam()
@@ -95,6 +95,7 @@ class State:
         self._numbers = count(1)
         self._coming: list[tuple[float, int, Callable[[], None]]] = []
         self._machines: dict[ServerId, Machine] = {}
+        self._attaching: dict[VolumeId, ServerId] = {}
         self._volumes: dict[VolumeId, Stored] = {}
         self._snapshots: dict[SnapshotId, Stored] = {}
         self._images: dict[ImageId, Stored] = {}

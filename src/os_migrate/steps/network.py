@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from os_migrate.errors import CloudError
+from os_migrate.errors import CloudUnavailable
 from os_migrate.model import FloatingIpId, NetworkId, PortId, PortSpec, ServerId, Tag
 from os_migrate.step import Step
 from os_migrate.world import World
@@ -33,12 +33,18 @@ class CreatePort(Step[PortId]):
 
 
 def port_of(world: World, server_id: ServerId, fixed_ip: str | None) -> PortId:
-    """Return the twin's port that holds an address; its first port where the address is None."""
+    """Return the twin's port that holds an address; its first port where the address is None.
+
+    Raises:
+        CloudUnavailable: it has none, or none is listed yet.
+    """
     ports = [p for p in world.destination.ports() if p.device_id == server_id]
     for port in ports:
         if fixed_ip is None or any(ip.ip_address == fixed_ip for ip in port.fixed_ips):
             return port.id
-    raise CloudError(f"server {server_id} has no port with address {fixed_ip}", remedy="check the ports in the file")
+    raise CloudUnavailable(
+        f"server {server_id} has no port with address {fixed_ip}", remedy="check the ports in the file"
+    )
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,9 @@ class AssociateFloatingIp(Step[FloatingIpId]):
     fixed_ip: str | None
 
     def find(self, world: World, tag: Tag) -> FloatingIpId | None:  # noqa: ARG002
-        """Return the floating IP if it is on a port."""
-        held = {f.id for f in world.destination.floating_ips() if f.port_id}
+        """Return the floating IP if it is on a port of the twin's."""
+        ports = {p.id for p in world.destination.ports() if p.device_id == self.server_id}
+        held = {f.id for f in world.destination.floating_ips() if f.port_id in ports}
         return self.floating_ip_id if self.floating_ip_id in held else None
 
     def do(self, world: World, tag: Tag) -> FloatingIpId:  # noqa: ARG002

@@ -59,10 +59,10 @@ class StopServer(Step[ServerId]):
 
     server_id: ServerId
 
-    def find(self, world: World, tag: Tag) -> ServerId | None:  # noqa: ARG002
-        """Return the server if it is off."""
-        off = world.source.server(self.server_id).status is ServerStatus.SHUTOFF
-        return self.server_id if off else None
+    @property
+    def handle(self) -> ServerId:
+        """Return the server."""
+        return self.server_id
 
     def do(self, world: World, tag: Tag) -> ServerId:  # noqa: ARG002
         """Ask for the shutdown."""
@@ -75,7 +75,9 @@ class StopServer(Step[ServerId]):
         return made
 
     def undo(self, world: World, tag: Tag, made: ServerId) -> None:  # noqa: ARG002
-        """Start the server again."""
+        """Start the server again, unless it runs; one that is just going off is waited for."""
+        if world.source.server(made).status is ServerStatus.OTHER:
+            world.source.await_server(made, ServerStatus.SHUTOFF, world.timeout_s)
         world.source.start_server(made)
         world.source.await_server(made, ServerStatus.ACTIVE, world.timeout_s)
 

@@ -26,10 +26,10 @@ class StartJob(Step[str]):
         """Return how long the job is wanted: in the destination, until the data is there."""
         return Lasts.MIGRATION if self.side is Side.SOURCE else Lasts.TRANSFER
 
-    def find(self, world: World, tag: Tag) -> str | None:  # noqa: ARG002
-        """Return the unit if the host knows it."""
-        state = world.host(self.side).state(self.job.unit)
-        return None if state.status is JobStatus.ABSENT else self.job.unit
+    @property
+    def handle(self) -> str:
+        """Return the unit's name."""
+        return self.job.unit
 
     def do(self, world: World, tag: Tag) -> str:  # noqa: ARG002
         """Start it."""

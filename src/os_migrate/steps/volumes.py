@@ -3,9 +3,32 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from os_migrate.errors import NotFound
 from os_migrate.model import ServerId, Side, SnapshotId, Tag, VolumeId, VolumeSpec
 from os_migrate.step import Lasts, Step
 from os_migrate.world import World
+
+POLL_S = 2.0
+
+ON_THE_WAY = frozenset({"creating", "downloading", "reserved", "attaching", "detaching"})
+"""A volume that is on its way to another state: Cinder and Nova refuse nearly everything then.
+
+Source: https://docs.openstack.org/api-ref/block-storage/v3/#volumes-volumes
+"""
+
+
+def await_rest(world: World, side: Side, volume_id: VolumeId) -> bool:
+    """Wait until a volume isn't on its way any more: the one who asked for that may be dead. Say whether it is there."""
+    deadline = world.clock.now() + world.timeout_s
+    while world.clock.now() < deadline:
+        try:
+            status = world.cloud(side).volume(volume_id).status
+        except NotFound:
+            return False
+        if status not in ON_THE_WAY:
+            break
+        world.clock.sleep(POLL_S)
+    return True
 
 
 @dataclass(frozen=True)
@@ -72,8 +95,9 @@ class CreateVolume(Step[VolumeId]):
         return made
 
     def undo(self, world: World, tag: Tag, made: VolumeId) -> None:  # noqa: ARG002
-        """Delete it."""
-        world.cloud(self.side).delete_volume(made)
+        """Delete it, when it has come to rest."""
+        if await_rest(world, self.side, made):
+            world.cloud(self.side).delete_volume(made)
 
     def leftover(self, made: VolumeId) -> str:
         """Name the volume."""
@@ -94,10 +118,10 @@ class DetachVolume(Step[VolumeId]):
     delete_on_termination: bool
     lasts: ClassVar[Lasts] = Lasts.MIGRATION
 
-    def find(self, world: World, tag: Tag) -> VolumeId | None:  # noqa: ARG002
-        """Return the volume if it isn't on the server."""
-        attachments = world.source.volume(self.volume_id).attachments
-        return None if any(a.server_id == self.server_id for a in attachments) else self.volume_id
+    @property
+    def handle(self) -> VolumeId:
+        """Return the volume."""
+        return self.volume_id
 
     def do(self, world: World, tag: Tag) -> VolumeId:  # noqa: ARG002
         """Detach it."""
@@ -105,7 +129,8 @@ class DetachVolume(Step[VolumeId]):
         return self.volume_id
 
     def undo(self, world: World, tag: Tag, made: VolumeId) -> None:  # noqa: ARG002
-        """Attach it again."""
+        """Attach it again, unless it never left."""
+        await_rest(world, Side.SOURCE, made)
         world.source.attach_volume(
             self.server_id, made, device=self.device, delete_on_termination=self.delete_on_termination
         )
@@ -129,10 +154,10 @@ class AttachVolume(Step[VolumeId]):
         """Return TRANSFER in the destination: the twin needs the volume."""
         return Lasts.MIGRATION if self.side is Side.SOURCE else Lasts.TRANSFER
 
-    def find(self, world: World, tag: Tag) -> VolumeId | None:  # noqa: ARG002
-        """Return the volume if it is on the host."""
-        attachments = world.cloud(self.side).volume(self.volume_id).attachments
-        return self.volume_id if any(a.server_id == self.host_id for a in attachments) else None
+    @property
+    def handle(self) -> VolumeId:
+        """Return the volume."""
+        return self.volume_id
 
     def do(self, world: World, tag: Tag) -> VolumeId:  # noqa: ARG002
         """Attach it."""
@@ -146,7 +171,8 @@ class AttachVolume(Step[VolumeId]):
 
     def undo(self, world: World, tag: Tag, made: VolumeId) -> None:  # noqa: ARG002
         """Detach it."""
-        world.cloud(self.side).detach_volume(self.host_id, made)
+        if await_rest(world, self.side, made):
+            world.cloud(self.side).detach_volume(self.host_id, made)
 
     def leftover(self, made: VolumeId) -> str:
         """Name the volume and the host."""

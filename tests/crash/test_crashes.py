@@ -1,0 +1,52 @@
+"""The migrator dies at every instant of a migration; then `resume` finishes it, or `rollback` undoes it."""
+
+import pytest
+
+from os_migrate.batch import Result
+from os_migrate.journal import AttemptState
+from tests.crash.conftest import Points, Scenes
+from tests.crash.instants import Survey, die
+from tests.fakes.state import PROMPT, Latency
+from tests.fakes.workloads import BY_NAME, SHAPES, Shape
+
+COMMITTED = {AttemptState.COMMITTED, AttemptState.MIGRATED}
+RICH = BY_NAME["volume_boot_two_volumes_running"]
+"""The shape with the most kinds of steps."""
+
+CASES = [
+    *((shape, PROMPT) for shape in SHAPES),
+    (RICH, Latency.slow()),
+    (RICH, Latency(listing=8.0)),
+    (BY_NAME["image_copied_running"], Latency(listing=8.0)),
+]
+IDS = [*map(str, SHAPES), "slow", "forgetful", "forgetful_image"]
+
+
+def instants(scenes: Scenes, shape: Shape, latency: Latency) -> list[int]:
+    with scenes(shape, latency=latency) as scene:
+        survey = Survey(scene)
+        scene.migrate(survey)
+        return survey.instants
+
+
+@pytest.mark.parametrize(("shape", "latency"), CASES, ids=IDS)
+def test_resume_finishes_what_died_at_any_instant(scenes: Scenes, points: Points, shape, latency):
+    for number in points(instants(scenes, shape, latency)):
+        with scenes(shape, latency=latency) as scene:
+            assert die(scene.migrate, number)
+            if scene.state is None:
+                scene.assert_as_before()
+            else:
+                scene.assert_migrated(scene.resume())
+
+
+@pytest.mark.parametrize(("shape", "latency"), CASES, ids=IDS)
+def test_rollback_undoes_what_died_at_any_instant_before_the_commit(scenes: Scenes, points: Points, shape, latency):
+    for number in points(instants(scenes, shape, latency)):
+        with scenes(shape, latency=latency) as scene:
+            assert die(scene.migrate, number)
+            if scene.state in COMMITTED:
+                break
+            outcomes = scene.rollback()
+            assert all(o.result is Result.ROLLED_BACK for o in outcomes), outcomes
+            scene.assert_as_before()
