@@ -186,7 +186,7 @@ def destination(machines: tuple[Machine, Machine]) -> Iterator[Machine]:
 def _one_test(machine: Machine) -> Iterator[Machine]:
     """Hand the machine to one test; stop what the test has left running, and detach its disks."""
     yield machine
-    jobs = machine.root("find", "/run/os-migrate", "-name", "*.job", "-printf", "%f\\n").splitlines()
+    jobs = machine.root("find", "/run", "-path", "/run/os-migrate/*.job", "-printf", "%f\\n").splitlines()
     for job in jobs:
         machine.host.stop(job.removesuffix(".job"))
     machine.release()

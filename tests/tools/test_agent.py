@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import itertools
 import struct
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def test_digest_and_extents_of_any_disk_are_those_of_the_definition(by_id, marks
     result, lines = scan(by_id, content)
     assert result["digest"] == plain_digest(content)
     assert covered(lines, content) == content
-    assert all(len(a) != len(b) for a, b in zip(lines, lines[1:], strict=False))  # neighbours are joined
+    assert all(len(a) != len(b) for a, b in itertools.pairwise(lines))  # neighbours are joined
 
 
 def test_ranges_restrict_what_is_read(tmp_path):

@@ -179,7 +179,7 @@ def test_export_can_be_opened_by_the_ssh_user_and_by_nobody_else(source, attempt
     original = source.add_disk(shaped("d"))
     export(source, attempt, original)
     socket = socket_path(attempt, original)
-    connect = "import socket; socket.socket(socket.AF_UNIX).connect('{}')".format(socket)
+    connect = f"import socket; socket.socket(socket.AF_UNIX).connect('{socket}')"
     assert source.ssh.run(["python3", "-c", connect], timeout_s=20).returncode == 0
     as_nobody = ["sudo", "-n", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "python3", "-c", connect]
     refused = source.ssh.run(as_nobody, timeout_s=20)

@@ -32,8 +32,8 @@ def connect(source):
 
 
 def masters(ssh: Ssh) -> list[str]:
-    said = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return [line.split()[0] for line in said.splitlines() if f"ssh: {ssh._socket} [mux]" in line]
+    said = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    return [line.split()[0] for line in said.splitlines() if f"-S {ssh._socket} " in line and " -M " in line]
 
 
 @pytest.mark.parametrize("word", ["two words", "$HOME", "`id`", "a;b|c&d", "'", '"', "", "-n", "*", "line\nbreak", "ü"])
@@ -102,7 +102,7 @@ def test_closed_port_is_unreachable_with_its_reason(connect):
 
 
 def test_slow_command_is_given_up(connect):
-    with pytest.raises(HostUnreachable, match="no answer within 0.5 s"):
+    with pytest.raises(HostUnreachable, match=r"no answer within 0\.5 s"):
         connect().run(["sleep", "30"], timeout_s=0.5)
 
 
@@ -141,5 +141,5 @@ def test_close_ends_the_master_and_leaves_no_file(connect):
     assert directory.stat().st_mode & 0o777 == 0o700
     ssh.close()
     assert not directory.exists()
-    said = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert str(directory) not in said

@@ -47,6 +47,8 @@ SOCKET_TIMEOUT_S = 60  # a tunnel that broke is restarted, and an SSH login take
 FAILED_STARTS = 2  # a start that failed that often is not going to succeed
 TAIL = 2000  # characters of a tool's last words
 
+NEW = ".new"  # a file of ours that is being written; a task that was killed may leave it
+
 BLKFLSBUF = 0x1261  # linux/fs.h: write back and drop a block device's cache
 
 
@@ -189,8 +191,9 @@ def verb_stop(request: Json) -> Json:
             return {}
         job = os.path.join(directory, name + ".job")
         for path in [*read_json(job).get("remove", []), os.path.join(directory, name + ".state"), job]:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+            for there in (path + NEW, path):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(there)
         with contextlib.suppress(OSError):  # others of the attempt are still there
             os.rmdir(directory)
     return {}
@@ -458,7 +461,7 @@ def write_json(path: str, value: Json) -> None:
 
 def write_text(path: str, text: str) -> None:
     """Replace a file, mode 0600, so that a reader sees all of the old or all of the new."""
-    new = path + ".new"
+    new = path + NEW
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -494,7 +497,7 @@ def verb_facts(_request: Json) -> Json:
         }.items()
     }
     release = {}
-    with contextlib.suppress(FileNotFoundError), open("/etc/os-release") as file:
+    with contextlib.suppress(FileNotFoundError), open("/etc/os-release", encoding="utf-8") as file:
         release = dict(line.rstrip().replace('"', "").split("=", 1) for line in file if "=" in line)
     return {
         "os_id": release.get("ID", ""),

@@ -1,0 +1,92 @@
+"""What ssh is told, and what its words mean. The connection itself is in tests/tools."""
+
+from pathlib import Path
+
+import pytest
+
+from os_migrate import ssh as module
+from os_migrate.errors import HostUnreachable
+from os_migrate.ssh import AccessRefused, Completed, Ssh, SshTarget
+
+TARGET = SshTarget("cloud-user", "192.0.2.7", Path("/d/ssh.key"), Path("/d/known_hosts"), "server-id")
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Record what would be run; everything succeeds."""
+    made = []
+
+    def record(argv, stdin, timeout_s, **kwargs):
+        made.append(list(argv))
+        return Completed(0, b"", b"")
+
+    monkeypatch.setattr(module, "_local", record)
+    return made
+
+
+@pytest.fixture
+def ssh():
+    connection = Ssh(TARGET)
+    yield connection
+    if connection._directory:
+        connection._directory.rmdir()
+
+
+def test_host_key_is_checked_against_one_file_under_one_name(calls, ssh):
+    ssh.run(["true"], timeout_s=1)
+    for argv in calls:
+        assert "StrictHostKeyChecking=yes" in argv
+        assert 'UserKnownHostsFile="/d/known_hosts"' in argv
+        assert "GlobalKnownHostsFile=/dev/null" in argv
+        assert "HostKeyAlias=server-id" in argv
+
+
+def test_nothing_of_the_operators_own_ssh_is_used(calls, ssh):
+    ssh.run(["true"], timeout_s=1)
+    for argv in calls:
+        assert argv[:3] == ["ssh", "-F", "none"]
+        assert {"IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes", "-a", "-x"} <= set(argv)
+
+
+def test_path_of_the_master_socket_is_short_and_private(calls, ssh):
+    ssh.run(["true"], timeout_s=1)
+    assert len(str(ssh._socket)) + 17 < 108
+    assert ssh._directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_command_is_one_quoted_word_after_the_address(calls, ssh):
+    ssh.run(["echo", "a b", "$c"], timeout_s=1)
+    assert calls[-1][-3:] == ["--", "192.0.2.7", "echo 'a b' '$c'"]
+
+
+def test_secret_given_on_stdin_is_in_no_command_line(calls, ssh):
+    ssh.run(["cat"], stdin=b"secret", timeout_s=1)
+    assert not any("secret" in word for argv in calls for word in argv)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words"),
+    [
+        ("@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @", AccessRefused, "another machine"),
+        (
+            "No ED25519 host key is known for server-id and you have requested strict checking.",
+            AccessRefused,
+            "has no host key for server-id",
+        ),
+        ("cloud-user@192.0.2.7: Permission denied (publickey).", AccessRefused, "does not accept the key"),
+        ("ssh: connect to host 192.0.2.7 port 22: Connection timed out", HostUnreachable, "timed out"),
+        ("ssh: connect to host 192.0.2.7 port 22: No route to host", HostUnreachable, "No route"),
+        ("", HostUnreachable, "no connection"),
+    ],
+)
+def test_words_of_ssh_become_an_error_with_a_remedy(said, kind, words):
+    error = Ssh(TARGET)._refusal(said)
+    assert type(error) is kind
+    assert words in error.what
+    assert error.remedy
+
+
+def test_last_words_are_the_end_of_what_was_said():
+    assert Completed(1, b"out", b"x" * 5000 + b"end\n").last_words.endswith("end")
+    assert len(Completed(1, b"", b"x" * 5000).last_words) < 2000
+    assert Completed(1, b"out\n", b"").last_words == "out"
