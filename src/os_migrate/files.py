@@ -22,6 +22,11 @@ from os_migrate.marked import Document
 from os_migrate.model import ServerId
 from os_migrate.workload import Workload
 
+try:  # ten times faster, where PyYAML was built with it
+    from yaml import CSafeDumper as _Base
+except ImportError:
+    from yaml import SafeDumper as _Base  # type: ignore[assignment]
+
 WORKLOADS_FILE: Final = "workloads.yml"
 VERSION_KEY: Final = "os_migrate_version"
 
@@ -112,14 +117,14 @@ def dump_workloads(workloads: Sequence[Workload]) -> str:
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(_Base):
     """Write without aliases: they surprise whoever edits the file."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 (PyYAML's signature)
         return True
 
 
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+def _text(dumper: _Base, value: str) -> yaml.ScalarNode:
     """Write text; what doesn't show is escaped, since a plain or quoted line break of Unicode's would be folded."""
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if value.isprintable() else '"')
 

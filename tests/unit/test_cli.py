@@ -323,11 +323,21 @@ def test_status_shows_what_is_open_what_stands_and_what_to_do(interrupted):
     (attempt,) = interrupted.scene.journal.unfinished()
     shown = interrupted("status").out
     assert f"web 0 ({attempt.server_id})  running in stage export volumes  attempt {attempt.id}" in shown
-    assert "stands:" in shown
+    stands = shown.split("stands:\n")[1]
+    assert "source volume volume-" in stands
+    assert "Survey" not in stands
     assert f"os-migrate rollback {attempt.id}" in shown
     assert "CreateVolume" not in shown.split("stands:")[0]
     assert "CreateVolume" in interrupted("status", "web 0", "--steps").out
     assert interrupted.sessions == []
+
+
+def test_status_tells_of_a_step_that_a_crash_left_open(interrupted):
+    journal = interrupted.scene.journal
+    (attempt,) = journal.unfinished()
+    made = next(r for r in journal.steps(attempt.id) if r.step.key.startswith("CreateVolume"))
+    journal.start(attempt.id, replace(made.step, subject="another"))
+    assert "CreateVolume:another: begun; whether" in interrupted("status").out
 
 
 def test_status_as_json_has_the_steps(interrupted):

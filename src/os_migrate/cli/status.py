@@ -13,6 +13,7 @@ from os_migrate.errors import UserError
 from os_migrate.filters import listed
 from os_migrate.journal import Attempt, AttemptState, Journal, StepRecord, StepState
 from os_migrate.session import has_journal, open_journal
+from os_migrate.step import Reading
 
 
 @app.command()
@@ -55,8 +56,14 @@ class AttemptReport:
         """Return what of an unfinished attempt stands, with the command that removes it by hand."""
         if self.attempt.state.final:
             return []
-        made = [r for r in self.steps if r.state in {StepState.MADE, StepState.DONE} and r.result is not None]
-        return [text for r in made if (text := r.step.leftover(r.result))]
+        effects = [r for r in self.steps if not isinstance(r.step, Reading) and r.state is not StepState.UNDONE]
+        return [_standing(record) for record in effects]
+
+
+def _standing(record: StepRecord) -> str:
+    if record.result is None:
+        return f"{record.step.key}: begun; whether it had its effect is found out by resume and rollback"
+    return record.step.leftover(record.result)
 
 
 def report_of(journal: Journal, attempt: Attempt) -> AttemptReport:
