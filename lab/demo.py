@@ -59,7 +59,7 @@ def is_demo(server: Any) -> bool:
 def clean(source: Any, destination: Any) -> None:
     """Remove what an earlier demo left."""
     if (DIRECTORY / "os-migrate.yml").exists():
-        os_migrate("hosts", "delete")
+        os_migrate("hosts", "delete", "--force")
     for cloud in (source, destination):
         scenario.delete_servers(cloud, keep=lambda server: not is_demo(server))
     shutil.rmtree(DIRECTORY, ignore_errors=True)

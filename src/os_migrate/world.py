@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from os_migrate.errors import HostError
 from os_migrate.events import Events
 from os_migrate.model import (
     Flavor,
@@ -256,7 +257,12 @@ class World:
         return self.source if side is Side.SOURCE else self.destination
 
     def host(self, side: Side) -> Host:
-        """Return the conversion host on a side."""
+        """Return the conversion host on a side.
+
+        Raises:
+            HostError: it was deleted since an attempt began that needs it.
+        """
         host = self.source_host if side is Side.SOURCE else self.destination_host
-        assert host is not None, "the plan demands hosts wherever data is copied"
+        if host is None:
+            raise HostError(f"the {side} conversion host isn't there", remedy="run `os-migrate hosts deploy`")
         return host

@@ -26,7 +26,7 @@ def operator(source: Any, destination: Any) -> Iterator[Operator]:
     """An operator with conversion hosts in both clouds, which are as good as empty before and after."""
     operator = Operator(STATE_DIR / "acceptance")
     if (operator.directory / "os-migrate.yml").exists():
-        operator.run("hosts", "delete")
+        operator.run("hosts", "delete", "--force")
     for cloud in (source, destination):
         scenario.delete_servers(cloud)
     shutil.rmtree(operator.directory, ignore_errors=True)
