@@ -77,6 +77,8 @@ def systemctl(argv: list[str]) -> int:
         known = {"LoadState": "not-found", "ActiveState": "inactive", "SubState": "dead", "Result": "success"}
         for key, value in {**known, "NRestarts": 0, "MainPID": 0, **_told(name)}.items():
             print(f"{key}={value}")
+    elif verb == "is-active":
+        return 0 if _told(name).get("ActiveState") == "active" else 3
     elif verb == "stop":
         _stop(name)
     elif verb == "reset-failed" and _told(name).get("ActiveState") == "failed":
