@@ -13,7 +13,7 @@ from os_migrate.journal import Attempt, AttemptState, Journal
 from os_migrate.model import Server, ServerId
 from os_migrate.plan import Inventory, host_problems, resolve, source_problems, twin_of
 from os_migrate.report import WorkloadReport, report, write_report
-from os_migrate.run import Run
+from os_migrate.run import Run, our_fault
 from os_migrate.settings import Settings
 from os_migrate.workload import Workload
 from os_migrate.world import Cloud, World
@@ -87,9 +87,10 @@ def resume(
     """Finish attempts that a crash or an interruption left open: forward, or back if they were being undone.
 
     Raises:
-        UserError: a workload isn't in the file any more.
+        UserError: a workload isn't in the file any more, or an attempt is finished.
         Interrupted: the operator stopped the run again.
     """
+    _refuse_finished(attempts)
     by_id = {w.id: w for w in workloads}
     missing = [a.name for a in attempts if a.state is AttemptState.RUNNING and a.server_id not in by_id]
     if missing:
@@ -112,9 +113,10 @@ def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settin
     """Undo open attempts in both clouds.
 
     Raises:
-        UserError: the twin of one already runs: it may hold new data, so it is not deleted.
+        UserError: the twin of one already runs: it may hold new data, so it is not deleted. Or an attempt is finished.
         Interrupted: the operator stopped the run.
     """
+    _refuse_finished(attempts)
     committed = [a.name for a in attempts if a.state is AttemptState.COMMITTED]
     if committed:
         raise UserError(
@@ -123,6 +125,13 @@ def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settin
         )
     runs = [Run(world, journal, attempt, settings) for attempt in attempts]
     return [_carry_out(run, "roll back", _back) for run in runs]
+
+
+def _refuse_finished(attempts: Sequence[Attempt]) -> None:
+    """Raise UserError if nothing is left to do for one: undoing what is migrated would delete it."""
+    finished = [f"{a.name} ({a.state})" for a in attempts if a.state.final]
+    if finished:
+        raise UserError(f"finished already: {', '.join(finished)}", remedy="`os-migrate status` lists what is open")
 
 
 def _refuse_or_skip(
@@ -134,6 +143,13 @@ def _refuse_or_skip(
     settings: Settings,
 ) -> Outcome | None:
     """Return why a workload is not migrated in this run, or None."""
+    if open_attempts := [a for a in journal.attempts(workload.id) if not a.state.final]:
+        attempt = open_attempts[-1]
+        unfinished = UserError(
+            f"{workload.name}: attempt {attempt.id} is unfinished ({attempt.state}, {attempt.stage or 'not begun'})",
+            remedy=f"`os-migrate resume {attempt.id}` or `os-migrate rollback {attempt.id}`",
+        )
+        return _tell_end(world, Outcome(workload.id, workload.name, Result.FAILED, str(unfinished), unfinished))
     if twin := twin_of(workload, inventory.servers):
         return _tell_end(
             world, Outcome(workload.id, workload.name, Result.SKIPPED, f"already migrated: server {twin.id}")
@@ -142,13 +158,7 @@ def _refuse_or_skip(
     if workload.id in {h.server_id for h in hosts}:
         return _tell_end(world, Outcome(workload.id, workload.name, Result.SKIPPED, "it is a conversion host"))
     error: OSMigrateError | None = None
-    if open_attempts := [a for a in journal.attempts(workload.id) if not a.state.final]:
-        attempt = open_attempts[-1]
-        error = UserError(
-            f"{workload.name}: attempt {attempt.id} is unfinished ({attempt.state}, {attempt.stage or 'not begun'})",
-            remedy=f"`os-migrate resume {attempt.id}` or `os-migrate rollback {attempt.id}`",
-        )
-    elif (server := servers.get(workload.id)) is None:
+    if (server := servers.get(workload.id)) is None:
         error = UserError(f"{workload.name}: there is no server {workload.id} in the source", remedy="export again")
     else:
         problems = source_problems(
@@ -176,16 +186,20 @@ def _carry_out(run: Run, activity: str, act: Callable[[Run], Outcome]) -> Outcom
     )
     began = time.monotonic()
     try:
-        outcome = act(run)
+        outcome = _try(run, act)
     except KeyboardInterrupt:
         error = Interrupted(f"stopped while {attempt.name} was in progress", remedy=f"`os-migrate resume {attempt.id}`")
         raise error from None
+    return _tell_end(world, outcome, time.monotonic() - began)
+
+
+def _try(run: Run, act: Callable[[Run], Outcome]) -> Outcome:
+    try:
+        return act(run)
     except OSMigrateError as error:
-        outcome = _fail(run, error)
+        return _fail(run, error)
     except Exception as error:  # noqa: BLE001 (the runner: a fault of ours must not leave a server off either)
-        outcome = _fail(run, OSMigrateError(f"{type(error).__name__}: {error}", remedy="this is a fault of OS Migrate"))
-    seconds = time.monotonic() - began
-    return _tell_end(world, outcome, seconds)
+        return _fail(run, our_fault(error))
 
 
 def _forward(run: Run, workload: Workload, inventory: Inventory) -> Outcome:
@@ -214,31 +228,32 @@ def _back(run: Run) -> Outcome:
 def _fail(run: Run, error: OSMigrateError) -> Outcome:
     """Undo a failed attempt, unless its twin runs already or the operator wants to look at it."""
     attempt = run.journal.attempt(run.attempt.id)
-    failed = Outcome(attempt.server_id, attempt.name, Result.FAILED, str(error), error)
     if attempt.state in {AttemptState.COMMITTED, AttemptState.MIGRATED}:
         detail = f"migrated, but the clean-up failed: {error}; `os-migrate resume {attempt.id}` goes on"
         return Outcome(attempt.server_id, attempt.name, Result.FAILED, detail, error)
-    if isinstance(error, RollbackIncomplete):
-        return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, _standing(error), error)
+    if attempt.state is AttemptState.ROLLING_BACK:
+        return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, _standing(attempt, error), error)
+    if isinstance(error, RollbackIncomplete):  # of the transfer's end: all will be undone, so its cause is what to tell
+        error = error.__cause__ if isinstance(error.__cause__, OSMigrateError) else error
     run.journal.set_state(attempt.id, attempt.state, str(error))
     if not run.settings.workloads.cleanup_on_failure:
         run.world.events.tell(
             Note(workload=attempt.server_id, text=f"left as it is: `os-migrate rollback {attempt.id}`")
         )
-        return failed
+        return Outcome(attempt.server_id, attempt.name, Result.FAILED, str(error), error)
     try:
         flow.roll_back(run, str(error))
-    except RollbackIncomplete as incomplete:
-        detail = f"{error}; and {_standing(incomplete)}"
-        return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, detail, incomplete)
     except OSMigrateError as second:
-        detail = f"{error}; and the rollback failed: {second}; `os-migrate rollback {attempt.id}` goes on"
-        return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, detail, error)
+        detail = f"{error}; and {_standing(attempt, second)}"
+        return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, detail, second)
     return Outcome(attempt.server_id, attempt.name, Result.ROLLED_BACK, str(error), error)
 
 
-def _standing(error: RollbackIncomplete) -> str:
-    return f"{error}; still standing: " + "; ".join(error.standing)
+def _standing(attempt: Attempt, error: OSMigrateError) -> str:
+    """Say what an undo met, and what still stands."""
+    if isinstance(error, RollbackIncomplete):
+        return f"{error}; still standing: " + "; ".join(error.standing)
+    return f"the rollback failed: {error}; `os-migrate rollback {attempt.id}` goes on"
 
 
 def _tell_end(world: World, outcome: Outcome, seconds: float = 0.0) -> Outcome:

@@ -179,7 +179,7 @@ def clean_up_source(run: Run) -> None:
     """
     with run.stage("clean up source"):
         run.undo(Lasts.TRANSFER, Lasts.MIGRATION)
-        untag(run.world.destination, run.steps())
+        run.patiently("untag", lambda _tries: untag(run.world.destination, run.steps()))
         run.enter(AttemptState.MIGRATED)
 
 
@@ -192,8 +192,8 @@ def roll_back(run: Run, cause: str | None = None) -> None:
     with run.stage("roll back"):
         run.enter(AttemptState.ROLLING_BACK, cause)
         run.undo(*Lasts)
-        for cloud in (run.world.source, run.world.destination):
-            sweep(cloud, run.attempt.id)
+        run.patiently("sweep source", lambda _tries: sweep(run.world.source, run.attempt.id))
+        run.patiently("sweep destination", lambda _tries: sweep(run.world.destination, run.attempt.id))
         run.enter(AttemptState.ROLLED_BACK)
 
 

@@ -228,13 +228,13 @@ class Journal:
 
 
 @cache
-def _types(kind: type[Step[Any]]) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _types(kind: str) -> dict[str, Any]:
+    return get_type_hints(STEPS[kind])
 
 
 def _dump_step(step: Step[Any]) -> str:
     kept = [f.name for f in fields(step) if f.metadata.get("journal", True)]
-    types = _types(type(step))
+    types = _types(type(step).__name__)
     return json.dumps({name: _codec.unstructure(getattr(step, name), unstructure_as=types[name]) for name in kept})
 
 
@@ -242,7 +242,7 @@ def _load_step(
     kind: str, text: str, state: str, result: str | None, error: str, started: float, tried: float, ended: float | None
 ) -> StepRecord:
     cls = STEPS[kind]
-    types = _types(cls)
+    types = _types(kind)
     step = cls(**{name: _codec.structure(value, types[name]) for name, value in json.loads(text).items()})
     loaded = None if result is None else _codec.structure(json.loads(result), cls.result_type)
     return StepRecord(step, StepState(state), loaded, error, started, tried, ended)

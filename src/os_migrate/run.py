@@ -9,7 +9,7 @@ A failed step is never continued: its attempt is undone as a whole (`flow`).
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
@@ -33,6 +33,11 @@ PAUSES_S: Final = (GRACE_S, 15.0, 30.0)
 is the grace: a call whose answer was lost may have been accepted."""
 
 PASSES: Final = (CloudUnavailable, HostUnreachable)
+
+
+def our_fault(error: Exception) -> OSMigrateError:
+    """Return the error of ours for one that nobody expected."""
+    return OSMigrateError(f"{type(error).__name__}: {error}", remedy="this is a fault of OS Migrate; please report it")
 
 
 @dataclass
@@ -83,9 +88,9 @@ class Run:
         try:
             made = record.result if record else None
             if made is None:
-                made = self._patiently(step, lambda tries: self._do(step, look=record is not None or tries > 0))
+                made = self.patiently(step.key, lambda tries: self._do(step, look=record is not None or tries > 0))
             self.journal.record(self.attempt.id, step, StepState.MADE, made)
-            result = self._patiently(step, lambda _: step.settle(self.world, tag, made))
+            result = self.patiently(step.key, lambda _: step.settle(self.world, tag, made))
         except OSMigrateError as error:
             self.journal.fail(self.attempt.id, step, str(error))
             self.world.events.tell(StepFailed(workload=self.attempt.server_id, step=step.key, error=str(error)))
@@ -117,8 +122,11 @@ class Run:
             if record.state is StepState.UNDONE or record.step.lifetime not in lifetimes:
                 continue
             try:
+                if record.step.in_order:
+                    self._refuse_out_of_order(failed for failed, _ in failures)
                 self._undo(record)
-            except OSMigrateError as error:
+            except Exception as raised:  # noqa: BLE001 (one undo that fails must not keep the others from being tried)
+                error = raised if isinstance(raised, OSMigrateError) else our_fault(raised)
                 self.journal.fail(self.attempt.id, record.step, str(error))
                 event = StepFailed(
                     workload=self.attempt.server_id, step=record.step.key, error=str(error), undoing=True
@@ -130,8 +138,13 @@ class Run:
             raise RollbackIncomplete(
                 f"{self.attempt.name}: {len(failures)} of our effects could not be removed",
                 standing,
-                remedy=f"mend the cause, then `os-migrate rollback {self.attempt.id}`; or remove what is listed by hand",
-            )
+                remedy=f"mend the cause, then `os-migrate resume {self.attempt.id}`; or remove what is listed by hand",
+            ) from failures[0][1]
+
+    def _refuse_out_of_order(self, failed: Iterable[StepRecord]) -> None:
+        waits_for = [record.step.key for record in failed if record.step.in_order]
+        if waits_for:
+            raise OSMigrateError(f"not tried: it waits for {', '.join(waits_for)}")
 
     def _undo(self, record: StepRecord) -> None:
         step = record.step
@@ -144,17 +157,17 @@ class Run:
             if made is not None:
                 step.undo(self.world, self._tag(step), made)
 
-        self._patiently(step, undo)
+        self.patiently(step.key, undo)
         self.journal.record(self.attempt.id, step, StepState.UNDONE)
         self.world.events.tell(StepUndone(workload=self.attempt.server_id, step=step.key))
 
-    def _patiently(self, step: Step[Any], act: Callable[[int], R]) -> R:
+    def patiently(self, what: str, act: Callable[[int], R]) -> R:
         """Call `act(tries)`, with the number of tries before, until it raises no error of the kind that passes."""
         for tries, pause_s in enumerate(PAUSES_S):
             try:
                 return act(tries)
             except PASSES as error:
-                event = Retrying(workload=self.attempt.server_id, step=step.key, error=str(error), pause_s=pause_s)
+                event = Retrying(workload=self.attempt.server_id, step=what, error=str(error), pause_s=pause_s)
                 self.world.events.tell(event)
                 self.world.clock.sleep(pause_s)
         return act(len(PAUSES_S))

@@ -42,6 +42,9 @@ class Step(Generic[R]):
 
     result_type: ClassVar[Any] = str
     lasts: ClassVar[Lasts] = Lasts.FOREVER
+    in_order: ClassVar[bool] = False
+    """Whether its undo must wait for that of all later steps like it: the source server's disks have an order, and it
+    doesn't start without them."""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)

@@ -58,6 +58,7 @@ class StopServer(Step[ServerId]):
     """Shut the source server down; it stays off once its twin runs. Only performed on a server that runs."""
 
     server_id: ServerId
+    in_order: ClassVar[bool] = True
 
     @property
     def handle(self) -> ServerId:

@@ -117,6 +117,7 @@ class DetachVolume(Step[VolumeId]):
     device: str
     delete_on_termination: bool
     lasts: ClassVar[Lasts] = Lasts.MIGRATION
+    in_order: ClassVar[bool] = True
 
     @property
     def handle(self) -> VolumeId:
