@@ -380,7 +380,8 @@ def attach_answers(wire):
     wire.mocker.get(path, [{"json": {"volumeAttachments": []}}, listed])
     wire.mocker.post(path, json={"volumeAttachment": {}})
     on = volume(status="in-use", attachments=[{"server_id": "s1", "device": "/dev/vdb"}])
-    wire.mocker.get(f"{CINDER}/volumes/v1", [{"json": {"volume": volume(status="reserved")}}, {"json": {"volume": on}}])
+    answers = [{"json": {"volume": raw}} for raw in (volume(), volume(status="reserved"), on)]
+    wire.mocker.get(f"{CINDER}/volumes/v1", answers)
 
 
 def test_attaching_keeps_delete_on_termination(wire, cloud):
@@ -406,8 +407,8 @@ def test_attachment_that_nova_gives_up_is_an_error(wire, cloud):
     path = f"{NOVA}/servers/s1/os-volume_attachments"
     wire.mocker.get(path, json={"volumeAttachments": []})
     wire.mocker.post(path, json={"volumeAttachment": {}})
-    reserved, free = ({"json": {"volume": volume(status=status)}} for status in ("reserved", "available"))
-    wire.mocker.get(f"{CINDER}/volumes/v1", [reserved, free])
+    statuses = ("available", "reserved", "available")
+    wire.mocker.get(f"{CINDER}/volumes/v1", [{"json": {"volume": volume(status=status)}} for status in statuses])
     with pytest.raises(CloudError, match="Nova gave up"):
         cloud.attach_volume(ServerId("s1"), VolumeId("v1"), device=None, delete_on_termination=False)
 
@@ -417,10 +418,22 @@ def test_guest_that_does_not_let_go_is_an_error(wire, cloud):
     wire.mocker.delete(f"{path}/v1", status_code=202)
     wire.mocker.get(path, json={"volumeAttachments": [{"volumeId": "v1"}]})
     on = {"attachments": [{"server_id": "s1"}]}
-    answers = [{"json": {"volume": volume(status=status, **on)}} for status in ("detaching", "in-use")]
+    answers = [{"json": {"volume": volume(status=status, **on)}} for status in ("in-use", "detaching", "in-use")]
     wire.mocker.get(f"{CINDER}/volumes/v1", answers)
     with pytest.raises(CloudError, match="does not let go"):
         cloud.detach_volume(ServerId("s1"), VolumeId("v1"))
+
+
+def test_detachment_that_a_dead_process_asked_for_is_waited_out_before_attaching_again(wire, cloud):
+    path = f"{NOVA}/servers/s1/os-volume_attachments"
+    there = {"json": {"volumeAttachments": [{"volumeId": "v1", "device": "/dev/vdb"}]}}
+    wire.mocker.get(path, [{"json": {"volumeAttachments": []}}, there])
+    wire.mocker.post(path, json={"volumeAttachment": {}})
+    on = {"attachments": [{"server_id": "s1"}]}
+    raws = [volume(status="detaching", **on), volume(), volume(status="in-use", **on)]
+    wire.mocker.get(f"{CINDER}/volumes/v1", [{"json": {"volume": raw}} for raw in raws])
+    cloud.attach_volume(ServerId("s1"), VolumeId("v1"), device=None, delete_on_termination=False)
+    assert len(wire.asked("POST", "/compute/v2.1/servers/s1/os-volume_attachments")) == 1
 
 
 def test_volume_that_is_busy_for_a_moment_is_deleted(wire, cloud):

@@ -21,6 +21,7 @@ class Attachments(Compute, BlockStorage):
         self, server_id: ServerId, volume_id: VolumeId, *, device: str | None, delete_on_termination: bool
     ) -> None:
         """Attach a volume and wait until it is in use; attached there already is fine."""
+        self._await_rest(volume_id)
         if not self._lists(server_id, volume_id):
             self._ask_to_attach(server_id, volume_id, device, delete_on_termination=delete_on_termination)
 
@@ -42,7 +43,11 @@ class Attachments(Compute, BlockStorage):
 
     def detach_volume(self, server_id: ServerId, volume_id: VolumeId) -> None:
         """Detach a volume and wait until it is available; not attached there is fine."""
-        asked = self._ask_to_detach(server_id, volume_id)
+        try:
+            self._await_rest(volume_id)
+        except NotFound:
+            return
+        self._ask_to_detach(server_id, volume_id)
         was_detaching = False
 
         def look() -> bool | None:
@@ -54,7 +59,7 @@ class Attachments(Compute, BlockStorage):
             self.refuse_error_state(f"volume {volume_id}", volume_id, volume.status)
             if not _is_on(volume, server_id) and volume.status not in MOVING:
                 return True
-            if asked and was_detaching and volume.status == "in-use" and self._lists(server_id, volume_id):
+            if was_detaching and volume.status == "in-use" and self._lists(server_id, volume_id):
                 raise CloudError(
                     f"{self._api.name}: server {server_id} does not let go of volume {volume_id}",
                     remedy="stop using it in the guest, or stop the server",
@@ -63,6 +68,15 @@ class Attachments(Compute, BlockStorage):
             return None
 
         what = f"{self._api.name}: volume {volume_id} is detached from server {server_id}"
+        wait_for(look, what=what, timeout_s=TIMEOUT_S, clock=self._api.clock)
+
+    def _await_rest(self, volume_id: VolumeId) -> None:
+        """Wait until a volume is neither being attached nor detached: a process that died may have asked for it."""
+
+        def look() -> bool | None:
+            return True if self.volume(volume_id).status not in MOVING else None
+
+        what = f"{self._api.name}: volume {volume_id} is no longer being attached or detached"
         wait_for(look, what=what, timeout_s=TIMEOUT_S, clock=self._api.clock)
 
     def _lists(self, server_id: ServerId, volume_id: VolumeId) -> bool:
@@ -90,8 +104,7 @@ class Attachments(Compute, BlockStorage):
             microversion=self._version(),
         )
 
-    def _ask_to_detach(self, server_id: ServerId, volume_id: VolumeId) -> bool:
-        """Return whether Nova had the volume there."""
+    def _ask_to_detach(self, server_id: ServerId, volume_id: VolumeId) -> None:
         try:
             self._api.delete(
                 Service.COMPUTE,
@@ -100,15 +113,12 @@ class Attachments(Compute, BlockStorage):
                 microversion=self._version(),
             )
         except NotFound:
-            return False
+            return
         except Refused as refused:
-            # Asked for before, by a process that died or by a call whose answer was lost.
-            if (
-                refused.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT)
-                or self.volume(volume_id).status != "detaching"
-            ):
+            # The answer to a first request was lost, and the second finds it under way.
+            under_way = refused.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT)
+            if not under_way or self.volume(volume_id).status != "detaching":
                 raise
-        return True
 
 
 def _is_on(volume: Volume, server_id: ServerId) -> bool:

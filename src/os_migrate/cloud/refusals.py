@@ -1,5 +1,6 @@
 """What a cloud answers instead of what was asked for, as errors of ours. No secret gets into one."""
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +17,9 @@ PASSING = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
+POOL = re.compile(r": HTTPS?ConnectionPool\(.*\): Max retries exceeded with url: \S+ \(Caused by (.*)\)$")
+"""What urllib3 wraps a reason in; it is said already, or isn't so: nothing was retried there."""
+
 LONGEST_MESSAGE = 600
 LONGEST_RETRY_AFTER_S = 60.0
 
@@ -54,7 +58,7 @@ def refusal(response: Response, doing: str, secret: str | None = None) -> CloudE
 
 def unanswered(error: Exception, doing: str) -> CloudError:
     """Return the error for a call that got no answer from the service itself."""
-    what = f"{doing}: {_brief(str(error) or type(error).__name__)}"
+    what = f"{doing}: {_brief(POOL.sub(r': \1', str(error)) or type(error).__name__)}"
     # Keystone's versions are asked for first, and that failure hides why there was no answer.
     hidden = error.__cause__ or error.__context__ if isinstance(error, ks.DiscoveryFailure) else None
     match hidden if isinstance(hidden, ks.SSLError) else error:
