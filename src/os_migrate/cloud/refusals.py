@@ -58,7 +58,8 @@ def refusal(response: Response, doing: str, secret: str | None = None) -> CloudE
 
 def unanswered(error: Exception, doing: str) -> CloudError:
     """Return the error for a call that got no answer from the service itself."""
-    what = f"{doing}: {_brief(POOL.sub(r': \1', str(error)) or type(error).__name__)}"
+    said = POOL.sub(r": \1", str(error)) or type(error).__name__
+    what = f"{doing}: {_brief(said)}"
     # Keystone's versions are asked for first, and that failure hides why there was no answer.
     hidden = error.__cause__ or error.__context__ if isinstance(error, ks.DiscoveryFailure) else None
     match hidden if isinstance(hidden, ks.SSLError) else error:
