@@ -10,19 +10,19 @@ from tests.fakes.seam import Call, Hook, Killed
 class Survey(Hook):
     """Note the calls before which the world differs from how it was before the call before: each is an instant of its own.
 
-    A death after a call and one before the next are the same instant.
+    A death after a call and one before the next are the same instant; so are two during the same wait.
     """
 
     def __init__(self, scene: Scene) -> None:
         super().__init__()
         self.instants: list[int] = []
         self._scene = scene
-        self._last: tuple[int, float] | None = None
+        self._last = -1
 
     def before(self, call: Call) -> None:
-        now = (self._scene.seam.mutations, self._scene.clock.now())
-        if now != self._last:
-            self._last = now
+        changes = self._scene.seam.changes
+        if changes != self._last:
+            self._last = changes
             self.instants.append(len(self.calls))
         super().before(call)
 

@@ -91,11 +91,13 @@ class FakeHost:
         """Let every job do what it does as time passes, and fail those whose needs are gone."""
         for unit in self.units.values():
             if unit.state.status is JobStatus.RUNNING:
+                was = unit.state
                 lacking = self._lacking(unit.job)
                 if lacking:
                     unit.state = JobState(JobStatus.FAILED, error=lacking)
                 else:
                     unit.state = self._progress(unit.job, self.clock.now() - unit.began)
+                self.cloud.seam.changes += unit.state != was
 
     def _sees(self, volume_id: VolumeId) -> bool:
         volume = self.cloud._volumes.get(volume_id)

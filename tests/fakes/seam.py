@@ -48,7 +48,7 @@ class Seam:
 
     hook: Hook = field(default_factory=Hook)
     checks: list[Callable[[], None]] = field(default_factory=list)
-    mutations: int = 0
+    changes: int = 0  # of the world, by calls and by itself
 
     @contextmanager
     def call(self, where: str, verb: str, *, mutates: bool = True) -> Iterator[Call]:
@@ -57,7 +57,7 @@ class Seam:
             check()
         self.hook.before(call)
         yield call
-        self.mutations += mutates
+        self.changes += mutates
         self.hook.after(call)
 
 

@@ -124,6 +124,7 @@ class State:
     def _pass_time(self) -> None:
         while due := sorted(c for c in self._coming if c[0] <= self.clock.now()):
             self._coming.remove(due[0])
+            self.seam.changes += 1
             due[0][2]()
 
     def _until(self, is_so: Callable[[], bool], what: str, timeout_s: float = 600.0) -> None:

@@ -6,6 +6,7 @@ from typing import ClassVar
 from os_migrate.model import ImageId, ServerId, ServerSpec, ServerStatus, Tag
 from os_migrate.plan import Inventory, Target, resolve
 from os_migrate.step import Lasts, Reading, Step
+from os_migrate.steps.rest import await_server_at_rest
 from os_migrate.survey import LOCAL_BOOT_DISK, Disk, Survey
 from os_migrate.workload import Workload
 from os_migrate.world import World
@@ -76,9 +77,8 @@ class StopServer(Step[ServerId]):
         return made
 
     def undo(self, world: World, tag: Tag, made: ServerId) -> None:  # noqa: ARG002
-        """Start the server again, unless it runs; one that is just going off is waited for."""
-        if world.source.server(made).status is ServerStatus.OTHER:
-            world.source.await_server(made, ServerStatus.SHUTOFF, world.timeout_s)
+        """Start the server again, unless it runs."""
+        await_server_at_rest(world, made)
         world.source.start_server(made)
         world.source.await_server(made, ServerStatus.ACTIVE, world.timeout_s)
 

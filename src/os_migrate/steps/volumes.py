@@ -3,32 +3,10 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from os_migrate.errors import NotFound
 from os_migrate.model import ServerId, Side, SnapshotId, Tag, VolumeId, VolumeSpec
 from os_migrate.step import Lasts, Step
+from os_migrate.steps.rest import await_volume_at_rest
 from os_migrate.world import World
-
-POLL_S = 2.0
-
-ON_THE_WAY = frozenset({"creating", "downloading", "reserved", "attaching", "detaching"})
-"""A volume that is on its way to another state: Cinder and Nova refuse nearly everything then.
-
-Source: https://docs.openstack.org/api-ref/block-storage/v3/#volumes-volumes
-"""
-
-
-def await_rest(world: World, side: Side, volume_id: VolumeId) -> bool:
-    """Wait until a volume isn't on its way any more: the one who asked for that may be dead. Say whether it is there."""
-    deadline = world.clock.now() + world.timeout_s
-    while world.clock.now() < deadline:
-        try:
-            status = world.cloud(side).volume(volume_id).status
-        except NotFound:
-            return False
-        if status not in ON_THE_WAY:
-            break
-        world.clock.sleep(POLL_S)
-    return True
 
 
 @dataclass(frozen=True)
@@ -96,7 +74,7 @@ class CreateVolume(Step[VolumeId]):
 
     def undo(self, world: World, tag: Tag, made: VolumeId) -> None:  # noqa: ARG002
         """Delete it, when it has come to rest."""
-        if await_rest(world, self.side, made):
+        if await_volume_at_rest(world, self.side, made):
             world.cloud(self.side).delete_volume(made)
 
     def leftover(self, made: VolumeId) -> str:
@@ -131,7 +109,7 @@ class DetachVolume(Step[VolumeId]):
 
     def undo(self, world: World, tag: Tag, made: VolumeId) -> None:  # noqa: ARG002
         """Attach it again, unless it never left."""
-        await_rest(world, Side.SOURCE, made)
+        await_volume_at_rest(world, Side.SOURCE, made)
         world.source.attach_volume(
             self.server_id, made, device=self.device, delete_on_termination=self.delete_on_termination
         )
@@ -172,7 +150,7 @@ class AttachVolume(Step[VolumeId]):
 
     def undo(self, world: World, tag: Tag, made: VolumeId) -> None:  # noqa: ARG002
         """Detach it."""
-        if await_rest(world, self.side, made):
+        if await_volume_at_rest(world, self.side, made):
             world.cloud(self.side).detach_volume(self.host_id, made)
 
     def leftover(self, made: VolumeId) -> str:
