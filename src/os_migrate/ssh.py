@@ -8,12 +8,16 @@ which later commands share: one login a host, not one a command.
         └───── ssh -S control ────────┘──> sudo, python3, ... on the host
 """
 
+import contextlib
+import os
+import select
 import shlex
 import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -65,6 +69,73 @@ class AccessRefused(HostUnreachable):
     """The host answers, but it isn't the one we know or doesn't know us: trying again soon won't help."""
 
 
+class ProgramEnded(Exception):
+    """The program, or the connection it was on, ended before it answered."""
+
+    def __init__(self, completed: Completed) -> None:
+        super().__init__(completed.last_words)
+        self.completed = completed
+
+
+class Program:
+    """A program on the host that answers each line with a line, until its stdin ends. For one thread at a time."""
+
+    def __init__(self, command: Sequence[str], unreachable: Callable[[str], HostUnreachable]) -> None:
+        self._unreachable = unreachable
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 (a pipe that nobody reads would fill up)
+        self._process = subprocess.Popen(  # noqa: S603 (a list of words, no shell)
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._words,
+            bufsize=0,
+            start_new_session=True,
+        )
+
+    def ask(self, line: bytes, timeout_s: float) -> bytes:
+        """Return the program's answer.
+
+        Raises:
+            ProgramEnded: it ended, or its connection did.
+            HostUnreachable: no answer within `timeout_s` seconds.
+        """
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None, "a pipe"
+        assert stdout is not None, "a pipe"
+        try:
+            stdin.write(line + b"\n")
+        except BrokenPipeError:
+            raise self._ended() from None
+        answer = b""
+        deadline = time.monotonic() + timeout_s
+        while not answer.endswith(b"\n"):
+            if not select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise self._unreachable(f"no answer within {timeout_s:g} s")
+            part = os.read(stdout.fileno(), 1 << 16)
+            if not part:
+                raise self._ended()
+            answer += part
+        return answer
+
+    def close(self) -> None:
+        """End the program."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None, "a pipe"
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._words.close()
+
+    def _ended(self) -> ProgramEnded:
+        returncode = self._process.wait()
+        self._words.seek(0)
+        return ProgramEnded(Completed(returncode, b"", self._words.read()))
+
+
 class Ssh:
     """One host's connection. Threads may share it."""
 
@@ -91,6 +162,16 @@ class Ssh:
             raise self._unreachable("the connection broke")
         return done
 
+    def open(self, argv: Sequence[str]) -> Program:
+        """Start a program on the host that answers lines.
+
+        Raises:
+            HostUnreachable: no connection.
+            AccessRefused: the host's key isn't the known one, or the host refuses ours.
+        """
+        self._connect()
+        return Program(self._command(argv), self._unreachable)
+
     def close(self) -> None:
         """End the connection; the next command makes a new one."""
         with self._lock:
@@ -102,9 +183,8 @@ class Ssh:
     def _run_once(self, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Completed | None:
         """Run a command; return None if the connection broke."""
         self._connect()
-        command = [*self._client(), "-o", "ControlMaster=no", "-T", "--", self.target.address, shlex.join(argv)]
         try:
-            done = _local(command, stdin, timeout_s)
+            done = _local(self._command(argv), stdin, timeout_s)
         except subprocess.TimeoutExpired:
             raise self._unreachable(f"{argv[0]} gave no answer within {timeout_s:g} s") from None
         if done.returncode < 0:  # a signal ended the client here
@@ -153,6 +233,9 @@ class Ssh:
         """Give the master an order; return whether there was one to take it."""
         order = [*self._client(), "-O", command, "--", self.target.address]
         return self._socket.exists() and _local(order, b"", CONNECT_TIMEOUT_S).returncode == 0
+
+    def _command(self, argv: Sequence[str]) -> list[str]:
+        return [*self._client(), "-o", "ControlMaster=no", "-T", "--", self.target.address, shlex.join(argv)]
 
     def _client(self) -> list[str]:
         target = self.target

@@ -1,25 +1,24 @@
 """The part of OS Migrate that runs on a conversion host, as root: one file, standard library only, Python 3.6 on.
 
-    agent.py facts | device | start | state | stop | write     a JSON object on stdin, a JSON object on stdout
-    agent.py scan  STATE VOLUME EXTENTS                         a task: runs in a unit, tells in the file STATE how far
-    agent.py copy  STATE VOLUME SOCKET                          likewise
-    agent.py serve VOLUME SOCKET COMMAND...                     becomes an NBD server of that volume
+    agent.py talk                           a line of JSON on stdin asks for a verb, a line on stdout answers, until EOF
+    agent.py scan  STATE VOLUME EXTENTS     a task: runs in a unit, tells in the file STATE how far
+    agent.py copy  STATE VOLUME SOCKET      likewise
+    agent.py serve VOLUME SOCKET COMMAND... becomes an NBD server of that volume
 
 A job is a transient systemd unit. Its directory, one for each attempt, holds UNIT.job (what to remove with it) and, for
-tasks, UNIT.state. A verb that fails exits with 1 and says why on stderr.
+tasks, UNIT.state. A verb that fails answers why. One process serves a whole migration: under emulation, a start of Python
+takes a second from the copy.
 
 A volume is always found by its serial, by every task anew: names and their order are the guest kernel's whim.
 """
 # The dialect is that of the oldest Python on a host; os.path and late imports because a start counts, under emulation.
 # ruff: noqa: UP006, UP022, UP035, UP045, PLC0415
-# ruff: noqa: PTH101, PTH103, PTH104, PTH106, PTH108, PTH110, PTH116, PTH118, PTH120, PTH123, PTH207, PTH208
+# ruff: noqa: PTH101, PTH103, PTH104, PTH106, PTH108, PTH110, PTH116, PTH118, PTH120, PTH123, PTH208
 # Commands are lists that `nbd` makes; PATH is root's own. It talks to its caller on stdout and stderr.
 # ruff: noqa: S103, S603, S606, T201
 
 import contextlib
 import fcntl
-import glob
-import hashlib
 import json
 import os
 import re
@@ -38,13 +37,15 @@ BY_ID_DIR = "/dev/disk/by-id"
 
 CHUNK = 4 * 1024 * 1024  # one read: long enough for any disk to stream
 BLOCK = 64 * 1024  # one unit of "holds data or not"; joining smaller gaps costs 5% more bytes and saves most extents
-NO_DATA = bytes(CHUNK)
+PAGE = 4096  # the alignment that O_DIRECT wants of a buffer, at most
+NO_DATA = bytes(CHUNK + PAGE)
 DIGEST_PREFIX = b"os-migrate disk digest 1\n"
 
 STOP_TIMEOUT_S = 5  # nbdkit was seen to ignore SIGTERM for ten minutes; systemd kills it after this
 RESTART_PAUSE_S = 3  # more would hit systemd's limit of 5 starts in 10 s, which ends the unit
 SOCKET_TIMEOUT_S = 60  # a tunnel that broke is restarted, and an SSH login takes ten seconds under emulation
 FAILED_STARTS = 2  # a start that failed that often is not going to succeed
+FRESH_S = 5  # a task that has told so lately is running: a poll that asks systemd costs it time
 TAIL = 2000  # characters of a tool's last words
 
 NEW = ".new"  # a file of ours that is being written; a task that was killed may leave it
@@ -162,18 +163,25 @@ def verb_state(request: Json) -> Json:
     directory = _directory(name)
     if directory is None:
         return {"status": "absent"}
-    # The unit first: a task that ended by then has told its outcome by now.
-    shown = _show(name)
-    told = read_json(os.path.join(directory, name + ".state"))
+    state = os.path.join(directory, name + ".state")
+    shown = None if _is_fresh(state) else _show(name)
+    told = read_json(state)  # after systemd was asked: a task that is over has said so before its unit went
     if "result" in told:
         return dict(told, status="done")
     if "error" in told:
         return dict(told, status="failed")
-    if shown["LoadState"] != "loaded":
+    if shown and shown["LoadState"] != "loaded":
         return {"status": "absent"}
-    if shown["ActiveState"] == "failed":
+    if shown and shown["ActiveState"] == "failed":
         return {"status": "failed", "error": shown["Result"] + ": " + _last_words(name)}
     return dict(told, status="running")
+
+
+def _is_fresh(state: str) -> bool:
+    try:
+        return time.time() - os.stat(state).st_mtime < FRESH_S
+    except FileNotFoundError:
+        return False
 
 
 def verb_stop(request: Json) -> Json:
@@ -183,8 +191,10 @@ def verb_stop(request: Json) -> Json:
         if _show(name)["LoadState"] == "loaded":
             # systemd sends SIGTERM, and SIGKILL after TimeoutStopSec.
             _run(["systemctl", "stop", name], check=False)
-            _run(["systemctl", "reset-failed", name], check=False)
-            if _show(name)["ActiveState"] not in ("inactive", "failed"):
+            active = _show(name)["ActiveState"]
+            if active == "failed":
+                _run(["systemctl", "reset-failed", name], check=False)
+            elif active != "inactive":
                 raise AgentError(f"{name} does not stop: {_last_words(name)}")
         directory = _directory(name)
         if directory is None:
@@ -218,8 +228,11 @@ def _last_words(name: str) -> str:
 
 def _directory(name: str) -> Optional[str]:
     """Return the directory of the attempt that a unit belongs to, or None if it was never started or was stopped."""
-    found = glob.glob(os.path.join(RUN_DIR, "*", glob.escape(name) + ".job"))
-    return os.path.dirname(found[0]) if found else None
+    for attempt in _names(RUN_DIR):
+        directory = os.path.join(RUN_DIR, attempt)
+        if os.path.exists(os.path.join(directory, name + ".job")):
+            return directory
+    return None
 
 
 @contextlib.contextmanager
@@ -294,9 +307,10 @@ def task_serve(volume_id: str, path: str, *command: str) -> NoReturn:
 
 def task_scan(state: str, volume_id: str, extents_path: str) -> Json:
     """Read a volume once; write down where it holds data, and return its digest."""
-    with open(_device(volume_id), "rb", buffering=0) as disk:
+    import hashlib
+
+    with open(_device(volume_id), "rb", buffering=0, opener=open_uncached) as disk:
         size = disk.seek(0, os.SEEK_END)
-        forget_cache(disk)
         progress = Progress(state, size)
         digest = hashlib.sha256(DIGEST_PREFIX + struct.pack(">Q", size))
         extents = []  # type: List[List[int]]
@@ -312,11 +326,23 @@ def task_scan(state: str, volume_id: str, extents_path: str) -> Json:
     return {"digest": digest.hexdigest(), "size_bytes": size, "data_bytes": data, "extents": len(extents)}
 
 
-def forget_cache(disk: IO[bytes]) -> None:
-    """Make later reads come from the storage: a cached page proves nothing."""
-    if stat.S_ISBLK(os.fstat(disk.fileno()).st_mode):
+def open_uncached(path: str, flags: int) -> int:
+    """Open a disk so that reads come from the storage: a cached page proves nothing, and costs a copy."""
+    is_block = stat.S_ISBLK(os.stat(path).st_mode)
+    disk = os.open(path, flags | (os.O_DIRECT if is_block else 0))
+    if is_block:
         fcntl.ioctl(disk, BLKFLSBUF, 0)
-    os.posix_fadvise(disk.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    os.posix_fadvise(disk, 0, 0, os.POSIX_FADV_DONTNEED)
+    return disk
+
+
+def aligned_buffer() -> Tuple[bytearray, memoryview]:
+    """Return a buffer full of zeroes, and within it a chunk at the start of a page, as O_DIRECT wants it."""
+    import ctypes
+
+    buffer = bytearray(CHUNK + PAGE)
+    skip = -ctypes.addressof(ctypes.c_char.from_buffer(buffer)) % PAGE
+    return buffer, memoryview(buffer)[skip : skip + CHUNK]
 
 
 def blocks(
@@ -326,8 +352,7 @@ def blocks(
 
     Zeroes are found by comparing a bytearray with bytes, which is memcmp; a memoryview would be forty times slower.
     """
-    buffer = bytearray(CHUNK)
-    view = memoryview(buffer)
+    buffer, view = aligned_buffer()
     for start, length in ranges:
         offset = start
         disk.seek(start)
@@ -336,7 +361,7 @@ def blocks(
             _fill(disk, view[:wanted])
             if wanted < CHUNK or buffer != NO_DATA:
                 for at in range(0, wanted, BLOCK):
-                    block = buffer[at : min(at + BLOCK, wanted)]
+                    block = bytearray(view[at : min(at + BLOCK, wanted)])
                     if block != NO_DATA[: len(block)]:
                         yield offset + at, block
             offset += wanted
@@ -532,12 +557,23 @@ VERBS = {
 }
 
 
+def talk() -> None:
+    """Answer each request on stdin with a line on stdout: what its verb returns, or why it failed."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = {"answer": VERBS[request["verb"]](request)}  # type: Json
+        except (AgentError, OSError) as error:
+            answer = {"error": str(error)}
+        print(json.dumps(answer), flush=True)
+
+
 def main(argv: List[str]) -> int:
     """Do what the first word says."""
     os.umask(0o077)
     try:
-        if argv[0] in VERBS:
-            json.dump(VERBS[argv[0]](json.load(sys.stdin)), sys.stdout)
+        if argv[0] == "talk":
+            talk()
         elif argv[0] == "serve":
             task_serve(*argv[1:])
         else:
