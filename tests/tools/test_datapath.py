@@ -334,6 +334,16 @@ def test_script_of_the_operator_runs_and_its_failure_is_told(source):
         source.host.run_script("echo no luck >&2; exit 3")
 
 
+@pytest.mark.parametrize("ruin", ["rm", "truncate --size=0", "truncate --size=100"])
+def test_agent_that_is_gone_or_was_compiled_by_another_python_is_put_there_again(source, ruin):
+    source.host.facts()
+    if ruin != "rm":
+        source.root("dd", "if=/dev/zero", f"of={AGENT_PATH}", "bs=4", "count=1", "conv=notrunc")
+    source.root(*ruin.split(), AGENT_PATH)
+    source.host.close()
+    assert source.host.facts().missing == ()
+
+
 def test_link_files_are_for_root_alone(destination):
     for name in ("link.key", "known_hosts"):
         assert destination.root("stat", "-c", "%U %a", f"/etc/os-migrate/{name}") == "root 600"
