@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 
 # What the tools' tests run for real; the lab installs what it needs itself.
-PACKAGES := nbdkit libnbd-bin qemu-utils openssh-server openssh-client iproute2 util-linux python3-venv
-PACKAGE_COMMANDS := nbdkit nbdcopy nbdinfo qemu-nbd ssh-keygen losetup
+PACKAGES := nbdkit libnbd-bin qemu-utils openssh-server openssh-client sudo e2fsprogs iproute2 util-linux python3-venv
+PACKAGE_COMMANDS := nbdkit nbdcopy nbdinfo qemu-nbd ssh-keygen sudo mkfs.ext4 losetup
 
 .PHONY: help
 help: ## List the targets
@@ -67,6 +67,7 @@ packages:
 
 $(VENV)/ready: pyproject.toml
 	@echo "== installing the Python environment into $(VENV)"
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get -qq update && apt-get -qq install -y python3-venv >/dev/null; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --upgrade pip uv
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --editable . --group dev
