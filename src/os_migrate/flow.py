@@ -178,6 +178,8 @@ def clean_up_source(run: Run) -> None:
     The volumes go back to the source server, which stays off.
     """
     with run.stage("clean up source"):
+        if any(record.tried > record.started for record in run.steps()):
+            _sweep(run)  # a create that was tried twice may have been accepted twice
         run.undo(Lasts.TRANSFER, Lasts.MIGRATION)
         run.patiently("untag", lambda _tries: untag(run.world.destination, run.steps()))
         run.enter(AttemptState.MIGRATED)
@@ -192,8 +194,7 @@ def roll_back(run: Run, cause: str | None = None) -> None:
     with run.stage("roll back"):
         run.enter(AttemptState.ROLLING_BACK, cause)
         run.undo(*Lasts)
-        run.patiently("sweep source", lambda _tries: sweep(run.world.source, run.attempt.id))
-        run.patiently("sweep destination", lambda _tries: sweep(run.world.destination, run.attempt.id))
+        _sweep(run)
         run.enter(AttemptState.ROLLED_BACK)
 
 
@@ -286,3 +287,11 @@ def _nic(run: Run, workload: Workload, target: Target, number: int) -> Nic:
         return Nic(port_id=run.perform(CreatePort(f"{number}", spec)))
     address = spec.fixed_ips[0].ip_address if spec.fixed_ips else None
     return Nic(network_id=spec.network_id, fixed_ip=address)
+
+
+# Both clouds -----------------------------------------------------------------------------------------------------------
+
+
+def _sweep(run: Run) -> None:
+    clouds = (run.world.source, run.world.destination)
+    run.patiently("sweep", lambda _tries: sweep(clouds, run.attempt.id, run.steps()))

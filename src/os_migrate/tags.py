@@ -41,25 +41,27 @@ def untag(cloud: Cloud, steps: Iterable[StepRecord]) -> None:
                 pass
 
 
-def sweep(cloud: Cloud, attempt: AttemptId) -> None:
+def sweep(clouds: Iterable[Cloud], attempt: AttemptId, steps: Iterable[StepRecord]) -> None:
     """Delete what carries the attempt's tag though no step knows it: a create that was accepted twice.
 
     Raises:
         CloudError: something tagged could not be deleted.
     """
-    for server in _tagged(cloud.servers(), attempt):
-        cloud.delete_server(server.id)
-    for port in _tagged(cloud.ports(), attempt):
-        cloud.delete_port(port.id)
-    for ip in _tagged(cloud.floating_ips(), attempt):
-        cloud.delete_floating_ip(ip.id)
-    for volume in _tagged(cloud.volumes(), attempt):
-        cloud.delete_volume(volume.id)
-    for snapshot in _tagged(cloud.snapshots(), attempt):
-        cloud.delete_snapshot(snapshot.id)
-    for image in _tagged(cloud.images(), attempt):
-        cloud.delete_image(ImageId(image.id))
+    known = {record.result for record in steps if isinstance(record.result, str)}
 
+    def unknown(things: Sequence[T]) -> list[T]:
+        return [thing for thing in things if attempt_of(thing) == attempt and thing.id not in known]
 
-def _tagged(things: Sequence[T], attempt: AttemptId) -> list[T]:
-    return [thing for thing in things if attempt_of(thing) == attempt]
+    for cloud in clouds:
+        for server in unknown(cloud.servers()):
+            cloud.delete_server(server.id)
+        for port in unknown(cloud.ports()):
+            cloud.delete_port(port.id)
+        for ip in unknown(cloud.floating_ips()):
+            cloud.delete_floating_ip(ip.id)
+        for volume in unknown(cloud.volumes()):
+            cloud.delete_volume(volume.id)
+        for snapshot in unknown(cloud.snapshots()):
+            cloud.delete_snapshot(snapshot.id)
+        for image in unknown(cloud.images()):
+            cloud.delete_image(ImageId(image.id))

@@ -131,8 +131,9 @@ class Scene:
         return [s.id for s in twins if s.metadata.get(Tag.ORIGIN_KEY) == workload.id]
 
     def _assert_twin(self, shape: Shape, workload: Workload) -> None:
-        (twin_id,) = self.twins(workload)
-        twin = self.destination._machines[twin_id]
+        twins = self.twins(workload)
+        assert len(twins) == 1, twins
+        twin = self.destination._machines[twins[0]]
         assert twin.view.status is ServerStatus.ACTIVE
         assert list(twin.booted_with or ()) == list(expected_disks(self.source, self.destination, workload))
         if workload.migration.data_copy:
