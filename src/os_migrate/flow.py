@@ -160,6 +160,7 @@ def transfer_volumes(run: Run, workload: Workload, exported: Sequence[Exported])
 def create_instance(run: Run, workload: Workload, target: Target, copied: Sequence[Copied]) -> ServerId:
     """Create the twin with its ports, disks and floating IPs; when it runs, the migration is committed."""
     with run.stage("create instance"):
+        check_source(run, workload)  # again: somebody may have started the server during the copy
         nics = tuple(_nic(run, workload, target, number) for number in range(len(target.ports)))
         disks = [(c.disk, c.volume_id) for c in copied]
         twin = run.perform(CreateServer("twin", server_spec(workload, target, nics, disks)))

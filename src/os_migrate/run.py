@@ -134,12 +134,19 @@ class Run:
                 self.world.events.tell(event)
                 failures.append((record, error))
         if failures:
-            standing = [f"{r.step.leftover(r.result)} [{error}]" for r, error in failures]
+            standing = [f"{self._leftover(record.step)} [{error}]" for record, error in failures]
             raise RollbackIncomplete(
                 f"{self.attempt.name}: {len(failures)} of our effects could not be removed",
                 standing,
                 remedy=f"mend the cause, then `os-migrate resume {self.attempt.id}`; or remove what is listed by hand",
             ) from failures[0][1]
+
+    def _leftover(self, step: Step[Any]) -> str:
+        record = self.journal.step(self.attempt.id, step.key)
+        made = step.handle if record is None or record.result is None else record.result
+        if made is None:
+            return f"{step.key}, if it was made: `os-migrate cleanup` looks for it"
+        return step.leftover(made)
 
     def _refuse_out_of_order(self, failed: Iterable[StepRecord]) -> None:
         waits_for = [record.step.key for record in failed if record.step.in_order]
@@ -152,14 +159,21 @@ class Run:
         def undo(_tries: int) -> None:
             made = record.result
             if made is None:
-                found = self._find(step)  # also where the handle is known, for its grace
-                made = found if step.handle is None else step.handle
+                made = self._find_again(step)
             if made is not None:
                 step.undo(self.world, self._tag(step), made)
 
         self.patiently(step.key, undo)
         self.journal.record(self.attempt.id, step, StepState.UNDONE)
         self.world.events.tell(StepUndone(workload=self.attempt.server_id, step=step.key))
+
+    def _find_again(self, step: Step[R]) -> R | None:
+        """Return, and record, the handle of a step whose record ends before it was known."""
+        found = self._find(step)  # also where the handle is known, for its grace
+        made = found if step.handle is None else step.handle
+        if made is not None:
+            self.journal.record(self.attempt.id, step, StepState.MADE, made)
+        return made
 
     def patiently(self, what: str, act: Callable[[int], R]) -> R:
         """Call `act(tries)`, with the number of tries before, until it raises no error of the kind that passes."""

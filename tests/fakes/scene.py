@@ -168,7 +168,9 @@ class Scene:
         """Note a source server and its twin that run at the same time."""
         on = {ServerStatus.ACTIVE}
         for workload in self.workloads:
-            source = self.source._machines[workload.id]
+            source = self.source._machines.get(workload.id)
+            if source is None:
+                continue
             if source.view.status not in on and source.task != "powering-on":
                 continue
             for twin in self.twins(workload):

@@ -1,0 +1,268 @@
+from dataclasses import replace
+
+import pytest
+
+from os_migrate import batch
+from os_migrate.batch import Result
+from os_migrate.errors import CloudError, Interrupted, OSMigrateError, PlanError, RollbackIncomplete, UserError
+from os_migrate.events import WorkloadEnded, WorkloadStarted
+from os_migrate.journal import AttemptState
+from os_migrate.model import ServerStatus
+from tests.crash.instants import KillAt, die
+from tests.fakes.scene import Scene
+from tests.fakes.seam import Call, Hook
+from tests.fakes.workloads import BY_NAME
+
+RICH = BY_NAME["volume_boot_two_volumes_running"]
+LOCAL = BY_NAME["image_copied_running"]
+PLAIN = BY_NAME["image_kept_one_volume"]
+
+
+class FailVerb(Hook):
+    """Let calls of one verb fail, from the first on."""
+
+    def __init__(self, verb: str, error: BaseException, times: int = 10**6, skip: int = 0) -> None:
+        super().__init__()
+        self.verb, self.error, self.times, self.skip = verb, error, times, skip
+
+    def before(self, call: Call) -> None:
+        super().before(call)
+        if call.verb == self.verb:
+            self.skip -= 1
+            if self.skip < 0 < self.times:
+                self.times -= 1
+                raise self.error
+
+
+@pytest.fixture
+def scene(tmp_path):
+    return Scene(tmp_path, RICH)
+
+
+def results(outcomes):
+    return [o.result for o in outcomes]
+
+
+def test_second_run_changes_nothing_and_says_so(scene):
+    scene.migrate()
+    after = scene.picture()
+    hook = Hook()
+    (outcome,) = scene.migrate(hook)
+    assert outcome.result is Result.SKIPPED
+    assert "already migrated" in outcome.detail
+    assert scene.picture() == after
+    assert not [str(c) for c in hook.calls if c.mutates]
+
+
+def test_several_workloads_are_migrated_one_after_another(tmp_path):
+    scene = Scene(tmp_path, RICH, LOCAL, PLAIN)
+    scene.assert_migrated(scene.migrate())
+
+
+def test_one_that_fails_stops_nobody_else_and_is_as_before(tmp_path):
+    scene = Scene(tmp_path, LOCAL, RICH, PLAIN)
+    outcomes = scene.migrate(FailVerb("create_server", CloudError("no valid host"), times=1, skip=1))
+    assert results(outcomes) == [Result.MIGRATED, Result.ROLLED_BACK, Result.MIGRATED]
+    assert "no valid host" in outcomes[1].detail
+    failed = scene.workloads[1]
+    assert not scene.twins(failed)
+    assert scene.source.server(failed.id).status is ServerStatus.ACTIVE
+    scene.assert_nothing_left()
+
+
+def test_unresolved_workload_is_refused_before_anything_is_touched(scene):
+    workload = scene.workloads[0]
+    scene.workloads[0] = replace(workload, params=replace(workload.params, key_name="bob"))
+    (outcome,) = scene.migrate()
+    assert outcome.result is Result.FAILED
+    assert isinstance(outcome.error, PlanError)
+    assert scene.journal.attempts() == []
+    scene.assert_as_before()
+
+
+def test_server_that_is_gone_is_refused(scene):
+    workload = scene.workloads[0]
+    scene.workloads[0] = replace(workload, info=replace(workload.info, id="gone"))
+    (outcome,) = batch.migrate(scene.world, scene.journal, scene.workloads, scene.settings)
+    assert "there is no server gone" in outcome.detail
+
+
+def test_conversion_host_is_skipped(scene):
+    workload = scene.workloads[0]
+    host = replace(workload, info=replace(workload.info, id=scene.source_host.server_id))
+    (outcome,) = batch.migrate(scene.world, scene.journal, [host], scene.settings)
+    assert outcome.result is Result.SKIPPED
+
+
+@pytest.mark.parametrize("number", [40, 150, 250, 330])
+def test_unfinished_attempt_is_refused_with_the_commands_that_end_it(scene, number):
+    die(scene.migrate, number)
+    assert scene.journal.unfinished()
+    (outcome,) = scene.migrate()
+    assert outcome.result is Result.FAILED
+    assert "os-migrate resume" in outcome.detail
+    assert "os-migrate rollback" in outcome.detail
+
+
+def test_twin_of_an_unfinished_attempt_does_not_count_as_migrated(scene):
+    hook = Hook()
+    scene.migrate(hook)
+    last_untag = max(n for n, c in enumerate(hook.calls) if c.verb == "set_server_metadata") + 1
+    scene = Scene(_fresh(scene), RICH)
+    die(scene.migrate, last_untag)
+    assert scene.state is AttemptState.COMMITTED
+    (outcome,) = scene.migrate()
+    assert outcome.result is Result.FAILED
+    assert "unfinished" in outcome.detail
+
+
+def _fresh(scene):
+    directory = scene.settings.data_dir / "again"
+    directory.mkdir()
+    return directory
+
+
+def test_finished_attempts_are_neither_resumed_nor_rolled_back(scene):
+    scene.migrate()
+    before = scene.picture()
+    for act in (batch.resume, batch.rollback):
+        args = [scene.workloads] if act is batch.resume else []
+        with pytest.raises(UserError, match="finished already"):
+            act(scene.world, scene.journal, scene.journal.attempts(), *args, scene.settings)
+    assert scene.picture() == before
+
+
+def test_committed_attempt_is_not_rolled_back(scene):
+    die(scene.migrate, _instant_of(scene, AttemptState.COMMITTED))
+    assert scene.state is AttemptState.COMMITTED
+    with pytest.raises(UserError, match="already running in the destination"):
+        scene.rollback()
+    scene.assert_migrated(scene.resume())
+
+
+def _instant_of(scene, state):
+    """Return the number of the call after which an attempt has a state, from a scene of its own."""
+    other = Scene(_fresh(scene), *scene.shapes)
+
+    class Watch(Hook):
+        found = None
+
+        def before(self, call):
+            if self.found is None and other.state is state:
+                self.found = len(self.calls)
+            super().before(call)
+
+    watch = Watch()
+    other.migrate(watch)
+    assert watch.found is not None
+    return watch.found
+
+
+def test_resume_wants_the_workload_in_the_file(scene):
+    die(scene.migrate, 60)
+    scene.workloads.clear()
+    with pytest.raises(UserError, match=r"not in workloads\.yml"):
+        scene.resume()
+    scene.rollback()
+    assert scene.state is AttemptState.ROLLED_BACK
+
+
+def test_failure_can_be_left_as_it_is_and_rolled_back_later(scene):
+    scene.settings = replace(scene.settings, workloads=replace(scene.settings.workloads, cleanup_on_failure=False))
+    (outcome,) = scene.migrate(FailVerb("create_server", CloudError("no valid host")))
+    assert outcome.result is Result.FAILED
+    assert scene.state is AttemptState.RUNNING
+    assert scene.destination_host.units == {}
+    scene.rollback()
+    scene.assert_as_before()
+
+
+def test_first_error_is_told_before_what_the_undo_met(scene):
+    class Both(FailVerb):
+        def before(self, call):
+            super().before(call)
+            if call.verb == "attach_volume" and self.times == 0:
+                raise CloudError("does not attach")
+
+    (outcome,) = scene.migrate(Both("create_server", CloudError("no valid host"), times=1))
+    assert outcome.result is Result.ROLLBACK_INCOMPLETE
+    assert isinstance(outcome.error, RollbackIncomplete)
+    assert outcome.detail.index("no valid host") < outcome.detail.index("does not attach")
+    assert "openstack server add volume" in outcome.detail
+    assert scene.journal.attempts()[-1].error.startswith("no valid host")
+
+
+def test_server_does_not_run_without_its_volumes_after_an_incomplete_rollback(scene):
+    class NeverAttach(FailVerb):
+        def before(self, call):
+            super().before(call)
+            if call.verb == "attach_volume" and self.times == 0:
+                raise CloudError("does not attach")
+
+    scene.migrate(NeverAttach("create_server", CloudError("no valid host"), times=1))
+    server = scene.source.server(scene.workloads[0].id)
+    assert len(server.volumes) == 1
+    assert server.status is ServerStatus.SHUTOFF
+    assert results(scene.rollback()) == [Result.ROLLED_BACK]
+    scene.assert_as_before()
+
+
+@pytest.mark.parametrize("number", range(20, 380, 37))
+def test_ctrl_c_names_the_command_that_resumes(scene, number):
+    class CtrlC(KillAt):
+        def before(self, call):
+            if len(self.calls) == self.number:
+                self.calls.append(call)
+                raise KeyboardInterrupt
+            super().before(call)
+
+    with pytest.raises(Interrupted) as caught:
+        scene.migrate(CtrlC(number))
+    assert "os-migrate resume" in caught.value.remedy
+    scene.assert_migrated(scene.resume())
+
+
+def test_ctrl_c_in_the_undo_of_a_failure_names_it_too(scene):
+    class FailThenInterrupt(FailVerb):
+        def before(self, call):
+            super().before(call)
+            if call.verb == "attach_volume" and self.times == 0:
+                raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        scene.migrate(FailThenInterrupt("create_server", CloudError("no valid host"), times=1))
+    assert results(scene.resume()) == [Result.ROLLED_BACK]
+    scene.assert_as_before()
+
+
+def test_fault_of_ours_is_rolled_back_too(scene):
+    (outcome,) = scene.migrate(FailVerb("create_server", ZeroDivisionError("oops")))
+    assert outcome.result is Result.ROLLED_BACK
+    assert isinstance(outcome.error, OSMigrateError)
+    assert "ZeroDivisionError" in outcome.detail
+    scene.assert_as_before()
+
+
+def test_every_workload_tells_its_begin_and_its_end(tmp_path):
+    scene = Scene(tmp_path, LOCAL, PLAIN)
+    told = []
+    scene.events.subscribe(told.append)
+    scene.migrate(FailVerb("create_server", CloudError("no"), times=1))
+    assert [e.name for e in told if isinstance(e, WorkloadStarted)] == ["web 0", "web 1"]
+    ends = [(e.name, e.outcome) for e in told if isinstance(e, WorkloadEnded)]
+    assert ends == [("web 0", "rolled back"), ("web 1", "migrated")]
+
+
+def test_retry_after_a_rollback_is_a_new_attempt(scene):
+    scene.migrate(FailVerb("create_server", CloudError("no"), times=1))
+    scene.assert_migrated(scene.migrate())
+    states = [a.state for a in scene.journal.attempts()]
+    assert states == [AttemptState.ROLLED_BACK, AttemptState.MIGRATED]
+
+
+def test_missing_hosts_are_refused_only_where_disks_are_copied(tmp_path):
+    scene = Scene(tmp_path, RICH, BY_NAME["image_kept_no_volume"])
+    world = replace(scene.world, source_host=None, destination_host=None)
+    outcomes = batch.migrate(world, scene.journal, scene.workloads, scene.settings)
+    assert results(outcomes) == [Result.FAILED, Result.MIGRATED]
+    assert outcomes[0].detail.count("os-migrate hosts deploy") == 2

@@ -1,0 +1,215 @@
+from dataclasses import replace
+
+import pytest
+
+from os_migrate import flow
+from os_migrate.batch import Result, take_inventory
+from os_migrate.errors import DigestMismatch, PlanError, TransferError
+from os_migrate.journal import AttemptState
+from os_migrate.model import ServerStatus
+from os_migrate.nbd import CopyJob
+from os_migrate.run import Run
+from tests.crash.instants import die
+from tests.fakes.journal import TestJournal
+from tests.fakes.scene import Scene
+from tests.fakes.seam import Call, Hook
+from tests.fakes.workloads import BY_NAME, SHAPES
+
+RICH = BY_NAME["volume_boot_two_volumes_running"]
+LOCAL = BY_NAME["image_copied_running"]
+
+
+class At(Hook):
+    """Do something to the world when a call comes for the first time."""
+
+    def __init__(self, verb, act) -> None:
+        super().__init__()
+        self.verb, self.act = verb, act
+
+    def before(self, call: Call) -> None:
+        super().before(call)
+        if call.verb == self.verb and self.act:
+            act, self.act = self.act, None
+            act()
+
+
+@pytest.fixture
+def scene(tmp_path):
+    return Scene(tmp_path, RICH)
+
+
+def test_copy_that_differs_from_its_source_is_never_kept(scene):
+    scene.destination_host.corrupts = True
+    (outcome,) = scene.migrate()
+    assert outcome.result is Result.ROLLED_BACK
+    assert isinstance(outcome.error, DigestMismatch)
+    scene.assert_as_before()
+
+
+@pytest.mark.parametrize("verb", ["start ScanJob", "start ExportJob", "start TunnelJob", "start CopyJob", "state"])
+@pytest.mark.parametrize("side", ["source_host", "destination_host"])
+def test_rebooted_host_never_makes_a_wrong_copy(scene, side, verb):
+    scene.migrate(At(verb, getattr(scene, side).reboot))
+    if scene.state is AttemptState.MIGRATED:
+        scene.assert_migrated()
+    else:
+        scene.assert_as_before()
+
+
+def test_cut_tunnel_is_a_transfer_error_and_leaves_all_as_it_was(scene):
+    def cut():
+        scene.clock.sleep(1)
+        (tunnel,) = [u for u in scene.destination_host.units if u.endswith("-tunnel")]
+        scene.destination_host.fail(tunnel, "timeout, server not responding")
+
+    jobs = iter([None, None, cut])
+
+    class SecondCopy(At):
+        def before(self, call):
+            Hook.before(self, call)
+            if call.verb == "start CopyJob" and (act := next(jobs, None)):
+                act()
+
+    (outcome,) = scene.migrate(SecondCopy("start CopyJob", None))
+    assert isinstance(outcome.error, TransferError)
+    scene.assert_as_before()
+
+
+def test_copy_that_goes_on_while_nobody_watches_is_adopted(scene):
+    hook = Hook()
+    Scene(_sub(scene), RICH).migrate(hook)
+    first_copy = next(n for n, c in enumerate(hook.calls) if c.verb == "start CopyJob")
+    die(scene.migrate, first_copy + 2)
+    scene.clock.sleep(3600)
+    again = Hook()
+    scene.assert_migrated(scene.resume(again))
+    copies = [c for c in again.calls if c.verb == "start CopyJob"]
+    assert len(copies) == len(scene.workloads[0].params.volumes) - 1
+
+
+def _sub(scene):
+    directory = scene.settings.data_dir / "other"
+    directory.mkdir()
+    return directory
+
+
+def test_source_that_somebody_started_meanwhile_never_runs_beside_its_twin(scene):
+    (outcome,) = scene.migrate(At("start CopyJob", lambda: scene.source.start_server(scene.workloads[0].id)))
+    assert outcome.result is Result.ROLLED_BACK
+    assert isinstance(outcome.error, PlanError)
+    scene.assert_as_before()
+
+
+def test_resume_refuses_a_source_that_runs_again(scene):
+    hook = Hook()
+    Scene(_sub(scene), RICH).migrate(hook)
+    die(scene.migrate, next(n for n, c in enumerate(hook.calls) if c.verb == "create_server"))
+    scene.seam.hook = Hook()
+    scene.source.start_server(scene.workloads[0].id)
+    scene.clock.sleep(60)
+    (outcome,) = scene.resume()
+    assert outcome.result is Result.ROLLED_BACK
+    scene.assert_as_before()
+
+
+def test_running_server_is_refused_unless_stopping_was_asked_for(scene):
+    scene.settings = replace(scene.settings, workloads=replace(scene.settings.workloads, stop_before_migration=False))
+    (outcome,) = scene.migrate()
+    assert outcome.result is Result.FAILED
+    assert "it is running" in outcome.detail
+    scene.assert_as_before()
+
+
+def test_server_that_was_off_stays_off_after_a_rollback(tmp_path):
+    scene = Scene(tmp_path, BY_NAME["image_copied_three_volumes"])
+    scene.destination_host.corrupts = True
+    scene.migrate()
+    scene.assert_as_before()
+    assert scene.source.server(scene.workloads[0].id).status is ServerStatus.SHUTOFF
+
+
+def test_stages_come_in_the_order_of_the_sequence(scene):
+    scene.migrate()
+    (attempt,) = scene.journal.attempts()
+    assert list(scene.journal.stage_seconds(attempt.id)) == [
+        "check destination",
+        "stop source",
+        "check source",
+        "export volumes",
+        "transfer volumes",
+        "create instance",
+        "clean up source",
+    ]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_stages_can_be_called_one_at_a_time_by_processes_of_their_own(tmp_path, shape):
+    scene = Scene(tmp_path, shape)
+    (workload,) = scene.workloads
+    attempt = scene.journal.begin(workload.id, workload.name).id
+
+    def process() -> Run:
+        """Open the journal anew, as a module of Ansible does."""
+        scene.journal.close()
+        scene.journal = TestJournal(tmp_path / "journal.sqlite", scene.seam, scene.clock)
+        return Run(scene.world, scene.journal, scene.journal.attempt(attempt), scene.settings)
+
+    def inventory():
+        return take_inventory(scene.destination)
+
+    flow.check_destination(process(), workload, inventory())
+    flow.stop_source(process(), workload)
+    flow.check_source(process(), workload)
+    flow.export_volumes(process(), workload)
+    run = process()
+    flow.transfer_volumes(run, workload, flow.export_volumes(run, workload))
+    run = process()
+    target = flow.check_destination(run, workload, inventory())
+    flow.create_instance(
+        run, workload, target, flow.transfer_volumes(run, workload, flow.export_volumes(run, workload))
+    )
+    flow.clean_up_source(process())
+    scene.assert_migrated()
+
+
+def test_copies_of_all_disks_run_at_the_same_time(scene):
+    most = 0
+
+    class Count(Hook):
+        def before(self, call):
+            nonlocal most
+            units = scene.destination_host.units.values()
+            most = max(most, sum(isinstance(u.job, CopyJob) and u.state.status == "running" for u in units))
+            super().before(call)
+
+    scene.migrate(Count())
+    assert most == 3
+
+
+def test_destination_volumes_have_type_boot_flag_and_properties_of_their_source(scene):
+    scene.migrate()
+    (workload,) = scene.workloads
+    twin = scene.destination.server(scene.twins(workload)[0])
+    ours = [scene.destination.volume(v.volume_id) for v in twin.volumes]
+    theirs = [scene.source.volume(v.volume_id) for v in scene.source.server(workload.id).volumes]
+    for copy, original in zip(ours, theirs, strict=True):
+        assert (copy.name, copy.size_gib, copy.volume_type) == (original.name, original.size_gib, original.volume_type)
+        assert copy.bootable == original.bootable
+        assert copy.image_metadata == original.image_metadata
+
+
+def test_properties_of_a_local_boot_disk_reach_its_volume_without_our_tags(tmp_path):
+    scene = Scene(tmp_path, LOCAL)
+    scene.migrate()
+    twin = scene.destination.server(scene.twins(scene.workloads[0])[0])
+    volume = scene.destination.volume(twin.volumes[0].volume_id)
+    assert volume.bootable
+    assert dict(volume.image_metadata) == {"hw_disk_bus": "virtio"}
+
+
+def test_twin_has_metadata_tags_key_and_user_data_of_the_file(scene):
+    scene.migrate()
+    (workload,) = scene.workloads
+    twin = scene.destination.server(scene.twins(workload)[0])
+    assert twin.metadata["owner"] == "anything"
+    assert (twin.key_name, twin.user_data) == (workload.params.key_name, workload.params.user_data)

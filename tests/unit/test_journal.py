@@ -1,0 +1,222 @@
+import sqlite3
+from dataclasses import fields
+
+import pytest
+
+from os_migrate.errors import UserError
+from os_migrate.journal import AttemptState, Journal, StepState
+from os_migrate.model import (
+    AttemptId,
+    FixedIp,
+    FlavorId,
+    FloatingIp,
+    FloatingIpId,
+    NetworkId,
+    PortId,
+    PortSpec,
+    SecurityGroupId,
+    ServerId,
+    ServerSpec,
+    Side,
+    SubnetId,
+    VolumeId,
+    VolumeSpec,
+)
+from os_migrate.nbd import CopyJob, CopyResult, ExportJob, ScanJob, ScanResult, TunnelJob
+from os_migrate.plan import FloatingIpTarget, Target
+from os_migrate.step import STEPS
+from os_migrate.steps.network import AssociateFloatingIp, CreateFloatingIp, CreatePort
+from os_migrate.steps.servers import CreateServer, ResolveTarget, SnapshotServer, StopServer, SurveySource
+from os_migrate.steps.transfer import AwaitJob, StartJob
+from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume, SnapshotVolume
+from os_migrate.survey import Disk, Survey
+from tests.fakes.scene import Scene
+from tests.fakes.workloads import SHAPES, USER_DATA
+
+SERVER, VOLUME, ATTEMPT = ServerId("server"), VolumeId("volume"), AttemptId("attempt")
+HELD = FloatingIp(FloatingIpId("f"), "203.0.113.7", NetworkId("n"), tags=("a", "b"))
+PORT = PortSpec(
+    NetworkId("n"),
+    (FixedIp(SubnetId("s"), "10.0.0.7"),),
+    "fa:16:3e:00:00:01",
+    (SecurityGroupId("g"),),
+    binding_profile={"trusted": True, "slots": [1, 2]},
+)
+TARGET = Target(
+    FlavorId("m1"),
+    None,
+    (PORT,),
+    (
+        FloatingIpTarget("10.0.0.7", "203.0.113.7", None, HELD, "door"),
+        FloatingIpTarget(None, "x", NetworkId("n"), None, ""),
+    ),
+    ("web",),
+)
+SURVEY = Survey(
+    True,
+    (Disk("/dev/vda", None, True, True, True, ""), Disk("/dev/vdb", VOLUME, False, False, False, "fast")),
+)
+SCAN, COPY = ScanResult("sha", 4096, 512, 3), CopyResult(512, 600, 1.5)
+
+EXAMPLES = [
+    (SurveySource("source", SERVER), SURVEY),
+    (ResolveTarget("destination"), TARGET),
+    (StopServer("source", SERVER), SERVER),
+    (SnapshotServer("boot disk", SERVER, "os-migrate-$(reboot) 💾"), "image"),
+    (CreateServer("twin"), SERVER),
+    (SnapshotVolume("boot disk", VOLUME, "name"), "snapshot"),
+    (CreateVolume("source /dev/vda", Side.SOURCE, "/dev/vda"), VOLUME),
+    (DetachVolume("/dev/vdb", SERVER, VOLUME, "/dev/vdb", True), VOLUME),
+    (AttachVolume("source /dev/vdb", Side.SOURCE, SERVER, VOLUME), VOLUME),
+    (CreatePort("0"), PortId("port")),
+    (CreateFloatingIp("0", SERVER, NetworkId("n"), None), FloatingIpId("f")),
+    (AssociateFloatingIp("0", SERVER, FloatingIpId("f"), "10.0.0.7"), FloatingIpId("f")),
+    (StartJob("scan", Side.SOURCE, ScanJob(ATTEMPT, VOLUME)), "unit"),
+    (StartJob("export", Side.SOURCE, ExportJob(ATTEMPT, VOLUME)), "unit"),
+    (StartJob("tunnel", Side.DESTINATION, TunnelJob(ATTEMPT, (VOLUME,), "cloud-user", "192.0.2.1", "alias")), "unit"),
+    (StartJob("copy", Side.DESTINATION, CopyJob(ATTEMPT, VOLUME, VolumeId("v2"))), "unit"),
+    (AwaitJob("scan", Side.SOURCE, "unit", "/dev/vda", "scan", SERVER), SCAN),
+    (AwaitJob("copy", Side.DESTINATION, "unit", "/dev/vda", "copy", SERVER), COPY),
+]
+
+
+@pytest.fixture
+def journal(tmp_path):
+    journal = Journal(tmp_path / "journal.sqlite")
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def attempt(journal):
+    return journal.begin(SERVER, "web").id
+
+
+def test_every_kind_of_step_has_an_example():
+    assert {type(step).__name__ for step, _ in EXAMPLES} == set(STEPS) - {"Reading"}
+
+
+@pytest.mark.parametrize(("step", "result"), EXAMPLES, ids=lambda x: getattr(x, "key", "-"))
+def test_step_and_its_result_come_back_as_they_were(journal, attempt, step, result):
+    journal.start(attempt, step)
+    assert journal.step(attempt, step.key).result is None
+    journal.record(attempt, step, StepState.DONE, result)
+    record = journal.step(attempt, step.key)
+    assert record.step == step
+    assert record.result == result
+    assert record.state is StepState.DONE
+
+
+@pytest.mark.parametrize("step", [s for s, _ in EXAMPLES], ids=lambda s: s.key)
+def test_key_of_a_step_depends_only_on_what_is_journalled(journal, attempt, step):
+    journal.start(attempt, step)
+    assert journal.steps(attempt)[0].step.key == step.key
+
+
+def test_specs_stay_out_of_the_journal(journal, attempt, tmp_path):
+    spec = ServerSpec("web", FlavorId("m1"), (), (), user_data="c2VjcmV0")
+    for step in (
+        CreateServer("twin", spec),
+        CreatePort("0", PORT),
+        CreateVolume("d", Side.SOURCE, "d", VolumeSpec("v", 1)),
+    ):
+        journal.start(attempt, step)
+        kept = journal.step(attempt, step.key).step
+        assert kept.spec is None
+        assert all(getattr(kept, f.name) == getattr(step, f.name) for f in fields(step) if f.name != "spec")
+    assert b"c2VjcmV0" not in b"".join(f.read_bytes() for f in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_user_data_is_in_no_file_of_the_data_dir_after_a_migration(tmp_path, shape):
+    scene = Scene(tmp_path, shape)
+    assert scene.workloads[0].params.user_data == USER_DATA
+    scene.migrate()
+    scene.close()
+    files = [f for f in tmp_path.rglob("*") if f.is_file()]
+    assert files
+    assert not [f for f in files if USER_DATA.encode() in f.read_bytes()]
+
+
+def test_unknown_schema_version_is_refused_with_a_remedy(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    Journal(path).close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version=99")
+    db.close()
+    with pytest.raises(UserError, match="schema 99"):
+        Journal(path)
+
+
+def test_only_the_owner_can_read_the_file(tmp_path):
+    Journal(tmp_path / "journal.sqlite").close()
+    assert (tmp_path / "journal.sqlite").stat().st_mode & 0o077 == 0
+
+
+def test_writes_are_durable_before_they_return(journal):
+    assert journal._db.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
+    assert journal._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+def test_another_connection_reads_while_a_migration_runs(tmp_path, journal, attempt):
+    reader = Journal(tmp_path / "journal.sqlite")
+    step = StopServer("source", SERVER)
+    journal.start(attempt, step)
+    assert [r.state for r in reader.steps(attempt)] == [StepState.STARTED]
+    journal.record(attempt, step, StepState.MADE, SERVER)
+    journal.set_state(attempt, AttemptState.ROLLING_BACK, "why")
+    assert reader.step(attempt, step.key).result == SERVER
+    assert reader.attempt(attempt).error == "why"
+    reader.close()
+
+
+def test_steps_come_back_in_the_order_in_which_they_began(journal, attempt):
+    for step, _ in EXAMPLES:
+        journal.start(attempt, step)
+    assert [r.step for r in journal.steps(attempt)] == [step for step, _ in EXAMPLES]
+
+
+def test_step_that_begins_again_keeps_its_place_and_its_result(tmp_path):
+    now = iter([100.0, 101.0, 102.0, 150.0])
+    journal = Journal(tmp_path / "j", lambda: next(now))
+    attempt = journal.begin(SERVER, "web").id
+    step = StopServer("source", SERVER)
+    journal.start(attempt, step)
+    journal.record(attempt, step, StepState.MADE, SERVER)
+    journal.start(attempt, step)
+    (record,) = journal.steps(attempt)
+    assert (record.started, record.tried) == (101.0, 150.0)
+    assert (record.state, record.result) == (StepState.MADE, SERVER)
+    journal.close()
+
+
+def test_recorded_error_is_cleared_by_success_and_state_keeps_its_error(journal, attempt):
+    step = StopServer("source", SERVER)
+    journal.start(attempt, step)
+    journal.fail(attempt, step, "no")
+    assert journal.step(attempt, step.key).error == "no"
+    journal.record(attempt, step, StepState.DONE, SERVER)
+    assert journal.step(attempt, step.key).error == ""
+    journal.set_state(attempt, AttemptState.RUNNING, "first")
+    journal.set_state(attempt, AttemptState.ROLLING_BACK)
+    assert journal.attempt(attempt).error == "first"
+
+
+def test_only_attempts_in_no_final_state_are_unfinished(journal):
+    attempts = {state: journal.begin(SERVER, state).id for state in AttemptState}
+    for state, attempt in attempts.items():
+        journal.set_state(attempt, state)
+    open_states = [a.state for a in journal.unfinished()]
+    assert open_states == [AttemptState.RUNNING, AttemptState.COMMITTED, AttemptState.ROLLING_BACK]
+    assert all((a.ended is not None) == a.state.final for a in journal.attempts())
+
+
+def test_unknown_attempt_is_the_users_error(journal):
+    with pytest.raises(UserError, match="no attempt"):
+        journal.attempt(AttemptId("nope"))
+
+
+def test_seconds_of_a_stage_add_up_over_resumes(journal, attempt):
+    for name, seconds in (("export", 1.0), ("transfer", 2.0), ("export", 0.5)):
+        journal.leave_stage(attempt, name, seconds)
+    assert journal.stage_seconds(attempt) == {"export": 1.5, "transfer": 2.0}

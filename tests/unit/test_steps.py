@@ -1,0 +1,135 @@
+"""What single steps promise beyond what the crash tests show."""
+
+from dataclasses import replace
+
+import pytest
+
+from os_migrate.errors import CloudUnavailable
+from os_migrate.model import AttemptId, FloatingIpId, NetworkId, PortId, PortSpec, ServerStatus, Side, Tag, VolumeSpec
+from os_migrate.nbd import ExportJob, ScanJob
+from os_migrate.step import STEPS, Lasts, Reading
+from os_migrate.steps.network import AssociateFloatingIp, port_of
+from os_migrate.steps.servers import StopServer, SurveySource
+from os_migrate.steps.transfer import AwaitJob, StartJob
+from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume
+from tests.fakes.scene import Scene
+from tests.fakes.workloads import BY_NAME
+from tests.unit.test_journal import EXAMPLES
+
+RICH = BY_NAME["volume_boot_two_volumes_running"]
+TAG = Tag(AttemptId("a1"), "step")
+
+
+@pytest.fixture
+def scene(tmp_path):
+    return Scene(tmp_path, RICH)
+
+
+@pytest.fixture
+def server_id(scene):
+    return scene.workloads[0].id
+
+
+@pytest.mark.parametrize(("step", "result"), EXAMPLES, ids=lambda x: getattr(x, "key", "-"))
+def test_leftover_says_what_stands_and_the_command_that_removes_it(step, result):
+    if isinstance(step, Reading):
+        return
+    text = step.leftover(result)
+    assert ": openstack " in text or ": sudo systemctl stop " in text
+    assert "None" not in text
+
+
+def test_steps_that_only_the_transfer_needs_are_in_the_destination(scene):
+    for side, lasts in ((Side.SOURCE, Lasts.MIGRATION), (Side.DESTINATION, Lasts.TRANSFER)):
+        assert AttachVolume("x", side, "h", "v").lifetime is lasts
+        assert StartJob("x", side, ExportJob("a", "v")).lifetime is lasts
+    assert CreateVolume("x", Side.SOURCE, "d").lifetime is Lasts.MIGRATION
+    assert CreateVolume("x", Side.DESTINATION, "d").lifetime is Lasts.FOREVER
+
+
+def test_every_effect_can_be_undone():
+    for name, kind in STEPS.items():
+        if not issubclass(kind, Reading):
+            assert "undo" in vars(kind), name
+            assert "find" in vars(kind) or "handle" in vars(kind), name
+
+
+def test_survey_lists_the_boot_disk_first_and_all_that_is_put_back(scene, server_id):
+    survey = SurveySource("s", server_id).do(scene.world, TAG)
+    assert survey.was_running
+    assert [d.is_boot for d in survey.disks] == [True, False, False]
+    assert [d.device for d in survey.disks] == ["/dev/vda", "/dev/vdb", "/dev/vdc"]
+    assert [d.delete_on_termination for d in survey.disks] == [True, False, True]
+
+
+def test_survey_of_an_image_booted_server_has_a_local_boot_disk(tmp_path):
+    scene = Scene(tmp_path, BY_NAME["image_kept_one_volume"])
+    survey = SurveySource("s", scene.workloads[0].id).do(scene.world, TAG)
+    assert [(d.volume_id is None, d.is_boot) for d in survey.disks] == [(True, True), (False, False)]
+
+
+def test_stopped_server_is_started_again_even_while_it_is_going_off(scene, server_id):
+    step = StopServer("source", server_id)
+    step.do(scene.world, TAG)
+    step.undo(scene.world, TAG, server_id)
+    assert scene.source.server(server_id).status is ServerStatus.ACTIVE
+
+
+def test_server_that_was_never_stopped_is_left_alone(scene, server_id):
+    calls = scene.seam.hook.calls
+    StopServer("source", server_id).undo(scene.world, TAG, server_id)
+    assert "stop_server" not in {c.verb for c in calls}
+    assert scene.source.server(server_id).status is ServerStatus.ACTIVE
+
+
+def test_volume_that_is_still_being_made_is_deleted_when_it_is_ready(scene):
+    volume_id = scene.destination.create_volume(VolumeSpec("v", 1))
+    CreateVolume("x", Side.DESTINATION, "d").undo(scene.world, TAG, volume_id)
+    assert volume_id not in scene.destination._volumes
+
+
+def test_undo_of_what_is_gone_already_succeeds(scene, server_id):
+    world = scene.world
+    CreateVolume("x", Side.SOURCE, "d").undo(world, TAG, "gone")
+    AttachVolume("x", Side.SOURCE, scene.source_host.server_id, "gone").undo(world, TAG, "gone")
+    StartJob("x", Side.SOURCE, ScanJob("a", "v")).undo(world, TAG, "gone")
+    attached = scene.source.server(server_id).volumes[1]
+    step = DetachVolume("b", server_id, attached.volume_id, attached.device, attached.delete_on_termination)
+    step.undo(world, TAG, attached.volume_id)
+    assert scene.source.server(server_id).volumes[1] == attached
+
+
+def test_floating_ip_that_somebody_else_uses_is_not_taken_for_ours(scene):
+    cloud = scene.destination
+    (held, born), *_ = cloud._floating_ips.values()
+    network = next(n for n in cloud._networks if n.name == "private")
+    port_id = cloud.create_port(PortSpec(NetworkId(network.id), ()), "somebody's")
+    step = AssociateFloatingIp("0", "twin", held.id, None)
+    cloud._floating_ips[held.id] = (replace(held, port_id=port_id), born)
+    assert step.find(scene.world, TAG) is None
+    cloud._set_port(port_id, device_id="twin")
+    assert step.find(scene.world, TAG) == FloatingIpId(held.id)
+
+
+def test_port_that_is_not_listed_yet_is_waited_for(scene):
+    with pytest.raises(CloudUnavailable):
+        port_of(scene.world, "nobody", None)
+    port_id = next(iter(scene.destination._machines[scene.destination_host.server_id].ports))
+    assert port_of(scene.world, scene.destination_host.server_id, None) == PortId(port_id)
+
+
+def test_awaited_job_tells_its_progress_in_bytes(scene, server_id):
+    told = []
+    scene.events.subscribe(told.append)
+    scene.migrate()
+    copies = [e for e in told if getattr(e, "activity", "") == "copy" and hasattr(e, "done_bytes")]
+    for device in ("/dev/vda", "/dev/vdb", "/dev/vdc"):
+        done = [e.done_bytes for e in copies if e.disk == device]
+        assert done == sorted(done)
+        assert done[-1] == [e.total_bytes for e in copies if e.disk == device][-1]
+
+
+def test_job_that_is_gone_is_named_with_its_host(scene, server_id):
+    step = AwaitJob("scan", Side.SOURCE, "os-migrate-x", "/dev/vda", "scan", server_id)
+    with pytest.raises(Exception, match="source host knows no os-migrate-x"):
+        step.do(scene.world, TAG)
