@@ -1,8 +1,10 @@
 """Bring everything up: build what the cache lacks, start both clouds, fill them. What can overlap does.
 
-    install ─┬─ rootfs ── schema ─┬─ src: foundation ─┬─ services ── content ─┐
-             │                    └─ dst: the same    │                       ├─ up
-             └─ images ───────────────────────────────┴─ src, dst: upload ────┘
+    install ─┬─ rootfs ── schema ─┬─ src: foundation ── identity ─┬─ services ── content ─┐
+             │                    └─ dst: the same                │                       ├─ up
+             └─ images ───────────────────────────────────────────┴─ src, dst: upload ────┘
+
+Each box is a stage whose time is told. If one fails, the others are given up.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from lab import clouds_yaml, images, process, rootfs, secrets_file
 from lab.console import Console
@@ -40,17 +43,18 @@ class BringUp:
 
     def run(self) -> None:
         """Bring the clouds up. If a task fails the others are given up, and its error is raised."""
-        with ThreadPoolExecutor(3 + 4 * len(self.clouds)) as pool:
+        with ThreadPoolExecutor(3 + 5 * len(self.clouds)) as pool:
             built_rootfs = pool.submit(self._build_rootfs)
             built_schema = pool.submit(self._build_schema, built_rootfs)
             built_images = pool.submit(self._build_images)
-            tasks: list[Future[object]] = [built_rootfs, built_schema, built_images]  # type: ignore[list-item]
+            tasks: list[Future[Any]] = [built_rootfs, built_schema, built_images]
             for cloud in self.clouds:
                 foundation = pool.submit(self._start_foundation, cloud, built_rootfs, built_schema)
-                services = pool.submit(self._start_services, cloud, foundation)
+                identity = pool.submit(self._start_identity, cloud, foundation)
+                services = pool.submit(self._start_services, cloud, identity)
                 content = pool.submit(self._make_content, cloud, services)
-                upload = pool.submit(self._upload_images, cloud, built_images, foundation)
-                tasks += [foundation, services, content, upload]  # type: ignore[list-item]
+                upload = pool.submit(self._upload_images, cloud, built_images, identity)
+                tasks += [foundation, identity, services, content, upload]
             try:
                 wait(tasks, return_when=FIRST_EXCEPTION)
             finally:
@@ -86,26 +90,30 @@ class BringUp:
         with self.console.stage(f"{cloud.name}: container, MariaDB, RabbitMQ"):
             return start.start_foundation(cloud, tree, databases, self.secrets)
 
-    def _start_services(self, cloud: Cloud, foundation: Future[Container]) -> None:
+    def _start_identity(self, cloud: Cloud, foundation: Future[Container]) -> Container:
         container = foundation.result()
+        with self.console.stage(f"{cloud.name}: users and catalogue"):
+            return start.start_identity(container, self.secrets)
+
+    def _start_services(self, cloud: Cloud, identity: Future[Container]) -> None:
+        container = identity.result()
         with self.console.stage(f"{cloud.name}: OpenStack services"):
-            start.start_services(container, self.secrets, self.console)
+            start.start_services(container)
 
     def _make_content(self, cloud: Cloud, services: Future[None]) -> None:
         services.result()
         with self.console.stage(f"{cloud.name}: flavors, networks, security groups"):
             seed.seed(cloud)
 
-    def _upload_images(self, cloud: Cloud, built_images: Future[Path], foundation: Future[Container]) -> None:
-        container = foundation.result()
+    def _upload_images(self, cloud: Cloud, built_images: Future[Path], identity: Future[Container]) -> None:
+        container = identity.result()
         folder = built_images.result()
         wait_for(container, "glance-api", http_answers(9292))
-        wait_for(container, "glance-api", lambda _: start.is_in_catalogue(cloud, "image"))
         with self.console.stage(f"{cloud.name}: images"):
             seed.seed_images(cloud, folder)
 
 
-def _raise_first_error(tasks: Sequence[Future[object]]) -> None:
+def _raise_first_error(tasks: Sequence[Future[Any]]) -> None:
     """Raise the error that made the others give up, rather than one of theirs."""
     errors = [error for task in tasks if (error := task.exception()) is not None]
     errors.sort(key=lambda error: isinstance(error, Cancelled))

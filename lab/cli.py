@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from lab import images, process, secrets_file
 from lab.bring_up import BringUp
 from lab.cache import remove_tree
+from lab.clouds_yaml import CLOUD_ERRORS
 from lab.console import Console
 from lab.container import Container
 from lab.controlplane import schema, seed
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except BrokenPipeError:
         return 1
-    except LabError as error:
+    except (LabError, *CLOUD_ERRORS) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     return code

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from keystoneauth1.exceptions import ClientException
 from openstack.config import OpenStackConfig
 from openstack.connection import Connection
+from openstack.exceptions import SDKException
 
 from lab.secrets_file import Secrets, write_private
 from lab.settings import CLOUDS, CLOUDS_YAML, REGION, TENANT, Cloud
+
+# What a call to a cloud raises: the SDK's errors, and those of the library that logs in for it.
+CLOUD_ERRORS = (SDKException, ClientException)
 
 
 def write(secrets: Secrets) -> None:

@@ -60,7 +60,9 @@ def bootstrap(
             f"--essential-hook=copy-in {policy} /usr/sbin",
             f'--essential-hook=mv "$1/usr/sbin/{policy.name}" "$1/usr/sbin/policy-rc.d"',
             f"--include={','.join(packages)}",
-            *(DEBIAN_SUITE, tree, *apt_sources()),
+            DEBIAN_SUITE,
+            tree,
+            *apt_sources(),
         ],
         log=log,
     )

@@ -11,13 +11,32 @@ from lab.settings import BUILD_LOG_DIR, DEBIAN_SUITE
 
 # The common and library packages, not those of the services: these drag in every architecture of QEMU, lvm2 and tgt.
 PACKAGES = (
-    "ca-certificates cinder-common glance-common neutron-common nova-common placement-common python3-keystone "
-    "python3-libvirt python3-memcache python3-pymysql "
-    "mariadb-client mariadb-server-core memcached rabbitmq-server uwsgi-core uwsgi-plugin-python3 "
-    "libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu qemu-block-extra qemu-system-x86 qemu-utils "
-    "bridge-utils conntrack dnsmasq-base dnsmasq-utils ebtables haproxy ipset iproute2 iptables iputils-arping "
-    "iputils-ping kmod netbase procps sudo eatmydata genisoimage"
-).split()
+    *("cinder-common", "glance-common", "neutron-common", "nova-common", "placement-common", "python3-keystone"),
+    *(
+        "ca-certificates",
+        "python3-libvirt",
+        "python3-memcache",
+        "python3-pymysql",
+        "uwsgi-core",
+        "uwsgi-plugin-python3",
+    ),
+    *("mariadb-client", "mariadb-server-core", "memcached", "rabbitmq-server"),
+    *("libvirt-clients", "libvirt-daemon", "libvirt-daemon-driver-qemu"),
+    *("qemu-block-extra", "qemu-system-x86", "qemu-utils", "genisoimage"),
+    *("bridge-utils", "conntrack", "dnsmasq-base", "dnsmasq-utils", "ebtables", "haproxy", "ipset"),
+    *(
+        "iproute2",
+        "iptables",
+        "iputils-arping",
+        "iputils-ping",
+        "kmod",
+        "mount",
+        "netbase",
+        "procps",
+        "sudo",
+        "eatmydata",
+    ),
+)
 
 _NOT_NEEDED = (
     "/usr/lib/python3/dist-packages/*/tests/*",

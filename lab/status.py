@@ -57,6 +57,8 @@ def describe(status: dict[str, CloudStatus]) -> str:
 def _row(state: ServiceState) -> tuple[str, str, str]:
     if state["pid"]:
         return "running", f"{time.time() - state['since']:.0f} s", str(state["starts"])
-    return ("restarting" if state["wanted"] else "stopped") + (f" ({state['exit']})" if state["exit"] else ""), "", str(
-        state["starts"]
+    return (
+        ("restarting" if state["wanted"] else "stopped") + (f" ({state['exit']})" if state["exit"] else ""),
+        "",
+        str(state["starts"]),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from pathlib import Path
+from typing import Any
 
 from openstack.connection import Connection
 
@@ -52,7 +53,7 @@ def bootstrap_keystone(container: Container, secrets: Secrets) -> None:
 
 def fill_keystone(cloud: Cloud, admin: Connection, secrets: Secrets) -> None:
     """Make users, roles, projects and the catalogue, as far as they aren't there."""
-    identity = admin.identity
+    identity: Any = admin.identity
     roles = {role.name: role for role in identity.roles()}
     if "service" not in roles:
         roles["service"] = identity.create_role(name="service")

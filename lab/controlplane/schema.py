@@ -24,7 +24,7 @@ from lab.settings import Cloud
 
 SCRATCH = Cloud("schema", 0)
 
-_NEUTRON_FILES = ("/etc/neutron/neutron.conf", "/etc/neutron/plugins/ml2/ml2_conf.ini")
+_NEUTRON = ("--config-file", "/etc/neutron/neutron.conf", "--config-file", "/etc/neutron/plugins/ml2/ml2_conf.ini")
 
 # Jobs run two at a time, commands of a job one after the other; the longest jobs come first.
 _MIGRATIONS: tuple[tuple[tuple[str, ...], ...], ...] = (
@@ -34,7 +34,7 @@ _MIGRATIONS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("nova-manage", "db", "sync"),
         ("nova-manage", "cell_v2", "create_cell", "--name", "cell1"),
     ),
-    (("neutron-db-manage", *(word for file in _NEUTRON_FILES for word in ("--config-file", file)), "upgrade", "heads"),),
+    (("neutron-db-manage", *_NEUTRON, "upgrade", "heads"),),
     (("cinder-manage", "db", "sync"),),
     (("keystone-manage", "db_sync"),),
     (("glance-manage", "db_sync"),),

@@ -42,16 +42,17 @@ def seed(cloud: Cloud) -> None:
 def seed_images(cloud: Cloud, folder: Path) -> None:
     """Upload the images for all projects; `folder` holds NAME.qcow2. Needs Keystone and Glance only."""
     admin = connect(f"{cloud.name}-admin")
-    present = {image.name: image for image in admin.image.images(owner=admin.current_project_id)}
-    for name, min_ram_mib in _IMAGES if (folder / "tiny.qcow2").exists() else ():
+    glance: Any = admin.image
+    present = {image.name: image for image in glance.images(owner=admin.current_project_id)}
+    for name, min_ram_mib in _IMAGES:
         file = folder / f"{name}.qcow2"
         built_from = folder.name
         image = present.get(name)
         if image and image.status == "active" and image.properties.get("lab_built_from") == built_from:
             continue
         if image:
-            admin.image.delete_image(image)
-        uploaded = admin.image.create_image(
+            glance.delete_image(image)
+        uploaded = glance.create_image(
             name,
             filename=str(file),
             disk_format="qcow2",
@@ -64,7 +65,7 @@ def seed_images(cloud: Cloud, folder: Path) -> None:
             lab_built_from=built_from,
             **_IMAGE_PROPERTIES,
         )
-        if admin.image.get_image(uploaded.id).status != "active":
+        if glance.get_image(uploaded.id).status != "active":
             raise LabError(f"{cloud.name}: image {name} did not become active")
 
 
@@ -114,7 +115,7 @@ def _seed_tenant_network(tenant: Connection, public: Any) -> None:
         name="r1", external_gateway_info={"network_id": public.id}
     )
     if not any(tenant.network.ports(device_id=router.id, network_id=network.id)):
-        tenant.network.add_interface_to_router(router, subnet_id=subnet.id)
+        tenant.network.add_interface_to_router(router, subnet.id)
 
 
 def _seed_security_groups(tenant: Connection) -> None:

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from openstack.connection import Connection
-from openstack.exceptions import SDKException
 
 from lab import network
-from lab.clouds_yaml import connect
-from lab.console import Console
+from lab.clouds_yaml import CLOUD_ERRORS, connect
 from lab.container import Container
 from lab.controlplane import bootstrap, files
 from lab.controlplane.probes import http_answers, listens, mariadb_answers, wait_for
@@ -57,21 +55,24 @@ def _copy_schema(cloud: Cloud, schema: Path) -> None:
         unfinished.rename(target)
 
 
-def start_services(container: Container, secrets: Secrets, console: Console) -> None:
-    """Start the OpenStack services on a running foundation; return when every one does its work."""
+def start_identity(container: Container, secrets: Secrets) -> Container:
+    """Fill Keystone in a new cloud, while the other APIs are loading; return when the catalogue is complete."""
     cloud = container.cloud
     container.start_services(_names(APIS))
     wait_for(container, "keystone", http_answers(5000))
     if not _is_initialised(cloud):
         bootstrap.fill_keystone(cloud, connect(f"{cloud.name}-admin"), secrets)
-        console.say(f"{cloud.name}: users and catalogue are there")
+    return container
+
+
+def start_services(container: Container) -> None:
+    """Start the rest of the OpenStack services; return when every one does its work."""
+    cloud = container.cloud
     wait_for(container, "neutron-server", http_answers(9696))
     container.start_services(_names(WORKERS))
     for api in (*IDENTITY, *APIS):
         if api.port is not None:
             wait_for(container, api.name, http_answers(api.port))
-    console.say(f"{cloud.name}: every API answers")
-    # A token carries the catalogue as it was when the token was made: connect after the catalogue is complete.
     admin = connect(f"{cloud.name}-admin")
     wait_for(container, "nova-compute", _nova_sees(admin, "nova-compute"))
     if not _is_initialised(cloud):
@@ -82,14 +83,6 @@ def start_services(container: Container, secrets: Secrets, console: Console) -> 
     for service in ("cinder-scheduler", "cinder-volume"):
         wait_for(container, service, _cinder_sees(admin, service))
     _marker(cloud).touch()
-
-
-def is_in_catalogue(cloud: Cloud, service_type: str) -> bool:
-    """Tell whether the tenant finds a service of this type in the cloud's catalogue."""
-    try:
-        return connect(cloud.name).endpoint_for(service_type) is not None
-    except SDKException:
-        return False
 
 
 def _names(services: tuple[Service, ...]) -> list[str]:
@@ -109,7 +102,7 @@ def _nova_sees(admin: Connection, binary: str) -> Callable[[Container], bool]:
     def probe(_: Container) -> bool:
         try:
             return any(service.binary == binary and service.state == "up" for service in admin.compute.services())
-        except SDKException:
+        except CLOUD_ERRORS:
             return False
 
     return probe
@@ -119,7 +112,7 @@ def _neutron_sees(admin: Connection, binary: str) -> Callable[[Container], bool]
     def probe(_: Container) -> bool:
         try:
             return any(agent.binary == binary and agent.is_alive for agent in admin.network.agents())
-        except SDKException:
+        except CLOUD_ERRORS:
             return False
 
     return probe
@@ -130,7 +123,7 @@ def _cinder_sees(admin: Connection, binary: str) -> Callable[[Container], bool]:
         try:
             # The SDK's own list of services never ends in some versions.
             services = admin.block_storage.get("/os-services").json()["services"]
-        except (SDKException, KeyError, ValueError):
+        except (*CLOUD_ERRORS, KeyError, ValueError):
             return False
         return any(service["binary"] == binary and service["state"] == "up" for service in services)
 

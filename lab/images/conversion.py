@@ -13,16 +13,20 @@ from lab.settings import BUILD_LOG_DIR, CONVERSION_IMAGE
 SSH_USER = "cloud-user"
 
 PACKAGES = (
-    "systemd-sysv udev openssh-server openssh-client sudo python3 iproute2 kmod netbase linux-image-cloud-amd64 "
-    "qemu-utils nbdkit libnbd-bin partclone zstd util-linux fdisk lvm2 "
-    "e2fsprogs xfsprogs btrfs-progs ntfs-3g dosfstools "
-    # For the network, and for the tiny image.
-    "busybox dropbear-bin"
-).split()
+    *("linux-image-cloud-amd64", "systemd-sysv", "udev", "openssh-server", "openssh-client", "sudo", "python3"),
+    *("iproute2", "kmod", "netbase", "util-linux", "fdisk", "lvm2"),
+    *("qemu-utils", "nbdkit", "libnbd-bin", "partclone", "zstd"),
+    *("e2fsprogs", "xfsprogs", "btrfs-progs", "ntfs-3g", "dosfstools"),
+    # For the network and the power button; the tiny image is made of these two.
+    *("busybox", "dropbear-bin"),
+)
 
 _FILES = Path(__file__).parent / "guest"
 _SIZE_MIB = 3072
-_MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_scsi", "sd_mod", "virtio_rng", "ext4", "crc32c_generic")
+_MODULES = (
+    *("virtio_pci", "virtio_blk", "virtio_net", "virtio_scsi", "sd_mod", "virtio_rng"),
+    *("ext4", "crc32c_generic", "evdev", "button"),
+)
 # The lab's own initial RAM disk is used: Debian's isn't built.
 _NOT_NEEDED = ("/etc/kernel/postinst.d/initramfs-tools", "/usr/share/qemu/*", "/usr/lib/systemd/catalog/*")
 # Drivers of hardware that no guest of the lab has.
@@ -49,7 +53,8 @@ _MASKED = (
     *("lvm2-monitor.service", "lvm2-lvmpolld.socket", "dm-event.socket", "blk-availability.service"),
     *("ssh.service", "ssh.socket", "sudo.service", "procps.service", "keyboard-setup.service", "ldconfig.service"),
 )
-_UNITS = ("lab-network.service", "lab-instance.service", "lab-sshd.service", "lab-user-data.service")
+_UNITS = tuple(f"lab-{name}.service" for name in ("network", "instance", "sshd", "user-data", "power-button"))
+_AFTER_SSHD = ("systemd-udev-trigger.service",)
 
 _SSHD = """\
 HostKey /etc/ssh/ssh_host_ed25519_key
@@ -112,9 +117,13 @@ def _configure_system(tree: Path) -> None:
     for name in ("dhcp.sh", "conversion/instance.py"):
         shutil.copy(_FILES / name, install)
     (install / "dhcp.sh").chmod(0o755)
+    power_button = (_FILES / "conversion/power-button").read_text()
+    _write(tree, "etc/acpi/PWRF/00000080", power_button, 0o755)
     units = tree / "etc/systemd/system"
     for name in _UNITS:
         shutil.copy(_FILES / "conversion" / name, units)
+    for name in _AFTER_SSHD:
+        _write(tree, f"etc/systemd/system/{name}.d/lab.conf", (_FILES / "conversion/after-sshd.conf").read_text())
     for name in _MASKED:
         link = units / name
         link.unlink(missing_ok=True)

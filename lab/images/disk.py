@@ -14,7 +14,7 @@ _FIRST_SECTOR = 2048
 _MIB = 1024 * 1024
 # What keeps a guest under emulation quick: no mitigations, no audit, no waiting for hardware that isn't there.
 _KERNEL_OPTIONS = (
-    "rw console=tty0 console=ttyS0 net.ifnames=0 mitigations=off quiet loglevel=3 audit=0 apparmor=0 "
+    "rw console=tty0 console=ttyS0 net.ifnames=0 mitigations=off quiet loglevel=3 audit=0 apparmor=0 selinux=0 "
     "no_timer_check nowatchdog random.trust_cpu=on tsc=reliable"
 )
 _BOOT_MENU = """\

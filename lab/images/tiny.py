@@ -16,7 +16,10 @@ _MODULES = (
     *("virtio_pci", "virtio_blk", "virtio_net", "virtio_scsi", "sd_mod", "virtio_rng"),
     *("ext4", "crc32c_generic", "evdev", "button"),
 )
-_FOLDERS = "boot dev etc/acpi/PWRF etc/dropbear mnt proc root/.ssh run sbin sys tmp usr/bin usr/sbin var".split()
+_FOLDERS = (
+    *("boot", "dev", "etc/acpi/PWRF", "etc/dropbear", "mnt", "proc", "root/.ssh", "run"),
+    *("sbin", "sys", "tmp", "usr/bin", "usr/sbin", "var"),
+)
 _TEXTS = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
     "etc/shadow": "root:*:19000:0:99999:7:::\n",
