@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
-from os_migrate.errors import CloudUnavailable, HostUnreachable, OSMigrateError, RollbackIncomplete
+from os_migrate.errors import CloudUnavailable, HostUnreachable, OSMigrateError, RollbackIncomplete, UserError
 from os_migrate.events import Retrying, StageEnded, StageStarted, StepDone, StepFailed, StepStarted, StepUndone
-from os_migrate.journal import Attempt, AttemptState, Journal, StepRecord, StepState
+from os_migrate.journal import Attempt, AttemptState, Journal, StepRecord, StepState, same_in_journal
 from os_migrate.model import Tag
 from os_migrate.settings import Settings
 from os_migrate.step import Lasts, Step
@@ -86,6 +86,8 @@ class Run:
         tag = self._tag(step)
         self.world.events.tell(StepStarted(workload=self.attempt.server_id, step=step.key))
         try:
+            if record:
+                self._refuse_another(step, record)
             made = record.result if record else None
             if made is None:
                 made = self.patiently(step.key, lambda tries: self._do(step, look=record is not None or tries > 0))
@@ -99,6 +101,14 @@ class Run:
         seconds = time.monotonic() - began
         self.world.events.tell(StepDone(workload=self.attempt.server_id, step=step.key, seconds=seconds))
         return result
+
+    def _refuse_another(self, step: Step[Any], record: StepRecord) -> None:
+        """Refuse to go on with a step that was begun on something else: its undo goes by what the journal says."""
+        if not same_in_journal(step, record.step):
+            raise UserError(
+                f"{step.key} was begun before with something else: {record.step}",
+                remedy="the conversion hosts or the settings changed since; migrate again",
+            )
 
     def _do(self, step: Step[R], *, look: bool) -> R:
         found = self._find(step) if look and step.handle is None else None

@@ -50,3 +50,20 @@ def test_rollback_undoes_what_died_at_any_instant_before_the_commit(scenes: Scen
             outcomes = scene.rollback()
             assert all(o.result is Result.ROLLED_BACK for o in outcomes), outcomes
             scene.assert_as_before()
+
+
+def test_resume_with_other_conversion_hosts_ends_well(scenes: Scenes, points: Points):
+    ends = set()
+    for number in points(instants(scenes, RICH, PROMPT)):
+        with scenes(RICH) as scene:
+            assert die(scene.migrate, number)
+            scene.replace_hosts()
+            if scene.journal.unfinished():
+                scene.resume()
+            ends.add(scene.state)
+            if scene.state is AttemptState.MIGRATED:
+                scene.assert_migrated()
+            else:
+                assert scene.state in {None, AttemptState.ROLLED_BACK}
+                scene.assert_as_before()
+    assert {AttemptState.MIGRATED, AttemptState.ROLLED_BACK} <= ends

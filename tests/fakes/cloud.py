@@ -34,7 +34,7 @@ from os_migrate.model import (
     VolumeId,
 )
 from tests.fakes.nova import FakeNova
-from tests.fakes.state import Machine, Stored, pattern
+from tests.fakes.state import BLOCK, Machine, Stored, pattern
 
 
 class FakeGlance(FakeNova):
@@ -168,14 +168,15 @@ class FakeCloud(FakeGlance):
         fixed = (FixedIp(SubnetId(""), address),)
         return self._make_port(PortSpec(NetworkId(network.id), fixed)).id
 
-    def picture(self) -> dict[str, object]:
-        """Return all that is there, for comparison; the guests' own writes are left out."""
-        untouched = {**self._volumes, **self._snapshots, **self._images}
+    def picture(self, *but: ServerId) -> dict[str, object]:
+        """Return all that is there, but for some servers, for comparison; the guests' own writes are left out."""
+        stored = {**self._volumes, **self._snapshots, **self._images}
+        machines = [m for m in self._machines.values() if m.view.id not in but]
         return {
-            "servers": {m.view.id: (m.view, sorted(m.ports)) for m in self._machines.values()},
-            "resources": {key: stored.view for key, stored in untouched.items()},
-            "bytes": {key: stored.data[:-256] for key, stored in untouched.items()},
-            "local disks": {m.view.id: m.local and m.local[:-256] for m in self._machines.values()},
-            "ports": {p.id: p for p, _ in self._ports.values()},
+            "servers": {m.view.id: (m.view, sorted(m.ports)) for m in machines},
+            "resources": {key: s.view for key, s in stored.items()},
+            "bytes": {key: s.data[:-BLOCK] for key, s in stored.items()},
+            "local disks": {m.view.id: m.local and m.local[:-BLOCK] for m in machines},
+            "ports": {p.id: p for p, _ in self._ports.values() if p.device_id not in but},
             "floating IPs": {f.id: f for f, _ in self._floating_ips.values()},
         }

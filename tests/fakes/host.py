@@ -68,6 +68,7 @@ class FakeHost:
         with self.cloud.seam.call(self._name, f"start {type(job).__name__}") as call:
             if job.unit not in self.units:
                 self.units[job.unit] = Unit(job, self.clock.now())
+                self.go_on()  # what lacks something fails at once
                 if self.cloud.seam.hook.dooms(call):
                     self.fail(job.unit, "doomed by the test")
 

@@ -28,15 +28,13 @@ class Scene:
     def __init__(self, directory: Path, *shapes: Shape, latency: Latency = PROMPT) -> None:
         self.clock = FakeClock()
         self.seam = Seam()
+        self.violations: list[str] = []
+        self.workloads: list[Workload] = []
         self.source = FakeCloud("source", self.clock, self.seam, latency)
         self.destination = FakeCloud("destination", self.clock, self.seam, latency)
         furnish(self.source, self.destination)
-        self.source_host = FakeHost("source host", self.source, add_host(self.source, "conv"), self.clock)
-        self.destination_host = FakeHost(
-            "destination host", self.destination, add_host(self.destination, "conv"), self.clock
-        )
-        self.destination_host.peer = self.source_host
-        self.hosts = (self.source_host, self.destination_host)
+        self.seam.checks.append(self._check)
+        self._add_hosts()
         self.shapes = shapes
         self.workloads = [
             add_workload(self.source, self.destination, shape, f"web {number}", number)
@@ -50,8 +48,6 @@ class Scene:
         for cloud in (self.source, self.destination):
             cloud.hold_dear()
         self.before = self.picture()
-        self.violations: list[str] = []
-        self.seam.checks += [self._check_running, *(host.check for host in self.hosts)]
 
     @property
     def world(self) -> World:
@@ -64,6 +60,22 @@ class Scene:
             self.clock,
             timeout_s=300.0,
         )
+
+    def _add_hosts(self) -> None:
+        self.source_host = FakeHost("source host", self.source, add_host(self.source, "conv"), self.clock)
+        host_id = add_host(self.destination, "conv")
+        self.destination_host = FakeHost("destination host", self.destination, host_id, self.clock)
+        self.destination_host.peer = self.source_host
+        self.hosts = (self.source_host, self.destination_host)
+
+    def replace_hosts(self) -> None:
+        """Delete both conversion hosts, and deploy new ones."""
+        self.seam.hook = Hook()
+        for host in self.hosts:
+            self.clock.sleep(60)
+            host.cloud.delete_server(host.server_id)
+            host.reboot()
+        self._add_hosts()
 
     def close(self) -> None:
         self.journal.close()
@@ -96,7 +108,10 @@ class Scene:
 
     # Ends ------------------------------------------------------------------------------------------------------------
     def picture(self) -> tuple[dict[str, object], dict[str, object]]:
-        return self.source.picture(), self.destination.picture()
+        """Return all that is there, but for the conversion hosts."""
+        return self.source.picture(self.source_host.server_id), self.destination.picture(
+            self.destination_host.server_id
+        )
 
     def assert_nothing_left(self) -> None:
         """Check what holds after every end: nothing of ours, nothing violated."""
@@ -104,6 +119,7 @@ class Scene:
         self.clock.sleep(300)  # what is still under way in a cloud comes to light
         left = [*self.source.tagged(), *self.destination.tagged()]
         left += [f"{host.name}: {unit}" for host in self.hosts for unit in host.units]
+        left += [f"{h.name}: {v}" for h in self.hosts for v in h.cloud._machines[h.server_id].view.volumes]
         assert not left, left
         violations = [*self.violations, *self.source.violations, *self.destination.violations]
         violations += [v for host in self.hosts for v in host.violations]
@@ -163,6 +179,12 @@ class Scene:
         assert new["ports"] == {p for m in machines for p in m.ports}
         held = {f.id for f, _ in self.destination._floating_ips.values() if f.port_id in new["ports"]}
         assert new["floating IPs"] <= held
+
+    def _check(self) -> None:
+        """Check what must hold at every instant."""
+        self._check_running()
+        for host in self.hosts:
+            host.check()
 
     def _check_running(self) -> None:
         """Note a source server and its twin that run at the same time."""

@@ -4,7 +4,7 @@ from typing import ClassVar
 import pytest
 
 from os_migrate import run as run_module
-from os_migrate.errors import CloudError, CloudUnavailable, HostUnreachable, RollbackIncomplete
+from os_migrate.errors import CloudError, CloudUnavailable, HostUnreachable, RollbackIncomplete, UserError
 from os_migrate.events import Events, Retrying, StageEnded, StepDone, StepFailed, StepUndone
 from os_migrate.journal import Journal, StepState
 from os_migrate.model import ServerId
@@ -62,6 +62,11 @@ class Ordered(Make):
 
 
 @dataclass(frozen=True)
+class On(Make):
+    host: str
+
+
+@dataclass(frozen=True)
 class Keep(Make):
     lasts: ClassVar[Lasts] = Lasts.FOREVER
 
@@ -73,7 +78,7 @@ class Look(Reading[str]):
         return "seen"
 
 
-for kind in (Make, Ordered, Keep, Look):
+for kind in (Make, Ordered, On, Keep, Look):
     STEPS.pop(kind.__name__)
 
 
@@ -82,7 +87,7 @@ def _fresh(monkeypatch):
     LOG.clear()
     RAISES.clear()
     THERE.clear()
-    for kind in (Make, Ordered, Keep, Look):
+    for kind in (Make, Ordered, On, Keep, Look):
         monkeypatch.setitem(STEPS, kind.__name__, kind)
 
 
@@ -189,6 +194,15 @@ def test_step_whose_handle_is_known_is_not_looked_for(run):
 def test_reading_is_read_once(run):
     assert [run.perform(Look("a")) for _ in range(2)] == ["seen", "seen"]
     run.undo(*Lasts)
+    assert LOG == ["do a"]
+
+
+def test_step_that_was_begun_on_something_else_is_refused(run):
+    RAISES["do a"] = [Killed()]
+    with pytest.raises(Killed):
+        run.perform(On("a", "old host"))
+    with pytest.raises(UserError, match="old host"):
+        run.perform(On("a", "new host"))
     assert LOG == ["do a"]
 
 
