@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -48,6 +49,8 @@ _INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     options = _parser().parse_args(arguments)
+    # To be asked to end is to be interrupted: builds are given up, and leave nothing behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _check_machine()
         code: int = options.run(options)
