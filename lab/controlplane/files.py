@@ -87,6 +87,16 @@ _MOUNT_NFS = """\
 exec mount --no-canonicalize --bind "${1#*:}" "$2"
 """
 
+_EBTABLES = """\
+#!/bin/sh
+# ebtables-nft can't delete a rule with --among-src and ends with 4, "try again": Neutron's agent then tries for ever, with
+# growing pauses, and every new server waits for it. That the rule isn't there (1) is what it can live with.
+/usr/sbin/ebtables "$@"
+code=$?
+case "$code $*" in "4 "*" -D "*) exit 1 ;; esac
+exit $code
+"""
+
 _ENTRY_POINT = """\
 #!/usr/bin/python3
 import sys
@@ -116,6 +126,7 @@ def write(cloud: Cloud, secrets: Secrets) -> None:
     _put(root, "/usr/lib/lab/supervisor.py", (_INSIDE / "supervisor.py").read_text())
     _put(root, "/usr/lib/python3/dist-packages/lab_cinder.py", (_INSIDE / "lab_cinder.py").read_text())
     _put(root, "/usr/sbin/mount.nfs", _MOUNT_NFS, _MODE_PROGRAM)
+    _put(root, "/usr/local/bin/ebtables", _EBTABLES, _MODE_PROGRAM)
     _put(root, "/etc/cinder/nfs_shares", "127.0.0.1:/data/export\n")
     _put(root, "/etc/mysql/lab.cnf", render(MARIADB))
     _put(root, "/etc/rabbitmq/rabbitmq.conf", _RABBITMQ)
