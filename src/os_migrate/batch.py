@@ -12,7 +12,7 @@ from os_migrate.events import Note, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Attempt, AttemptState, Journal
 from os_migrate.model import Server, ServerId
 from os_migrate.plan import Inventory, host_problems, resolve, source_problems, twin_of
-from os_migrate.report import WorkloadReport, report, write_report
+from os_migrate.report import WorkloadReport, report_file
 from os_migrate.run import Run, our_fault
 from os_migrate.settings import Settings
 from os_migrate.workload import Workload
@@ -213,11 +213,9 @@ def _finish(run: Run) -> Outcome:
 
 
 def _migrated(run: Run) -> Outcome:
-    attempt = run.journal.attempt(run.attempt.id)
-    proof = report(attempt, run.steps(), run.journal.stage_seconds(attempt.id))
-    file = write_report(proof, run.settings.data_dir / "reports")
-    detail = f"server {proof.destination_server_id}; proof in {file}"
-    return Outcome(attempt.server_id, attempt.name, Result.MIGRATED, detail, report=proof)
+    proof = flow.proof_of(run)
+    detail = f"server {proof.destination_server_id}; proof in {report_file(proof, run.settings.data_dir)}"
+    return Outcome(run.attempt.server_id, run.attempt.name, Result.MIGRATED, detail, report=proof)
 
 
 def _back(run: Run) -> Outcome:

@@ -24,6 +24,7 @@ from os_migrate.journal import AttemptState
 from os_migrate.model import GIB, ImageId, Nic, ServerId, Side, VolumeId, VolumeSpec
 from os_migrate.nbd import CopyJob, ExportJob, ScanJob, ScanResult, TunnelJob
 from os_migrate.plan import Inventory, Target, source_problems
+from os_migrate.report import WorkloadReport, report, write_report
 from os_migrate.run import Run
 from os_migrate.step import Lasts
 from os_migrate.steps.network import AssociateFloatingIp, CreateFloatingIp, CreatePort
@@ -168,7 +169,7 @@ def create_instance(run: Run, workload: Workload, target: Target, copied: Sequen
             if ip.existing is not None:
                 run.perform(AssociateFloatingIp(f"{number}", twin, ip.existing.id, ip.fixed_ip))
             elif ip.network_id is not None:
-                run.perform(CreateFloatingIp(f"{number}", twin, ip.network_id, ip.fixed_ip))
+                run.perform(CreateFloatingIp(f"{number}", twin, ip.network_id, ip.fixed_ip, ip.description))
         run.enter(AttemptState.COMMITTED)
         return twin
 
@@ -176,14 +177,20 @@ def create_instance(run: Run, workload: Workload, target: Target, copied: Sequen
 def clean_up_source(run: Run) -> None:
     """Undo in the source what only the migration needed, and take our tags off what was migrated.
 
-    The volumes go back to the source server, which stays off.
+    The volumes go back to the source server, which stays off. The proof is on disk before the attempt counts as migrated.
     """
     with run.stage("clean up source"):
         if any(record.tried > record.started for record in run.steps()):
             _sweep(run)  # a create that was tried twice may have been accepted twice
         run.undo(Lasts.TRANSFER, Lasts.MIGRATION)
         run.patiently("untag", lambda _tries: untag(run.world.destination, run.steps()))
-        run.enter(AttemptState.MIGRATED)
+    write_report(proof_of(run), run.settings.data_dir)
+    run.enter(AttemptState.MIGRATED)
+
+
+def proof_of(run: Run) -> WorkloadReport:
+    """Return the proof of what this attempt migrated."""
+    return report(run.attempt, run.steps(), run.journal.stage_seconds(run.attempt.id))
 
 
 def roll_back(run: Run, cause: str | None = None) -> None:

@@ -82,12 +82,16 @@ def report(attempt: Attempt, steps: Sequence[StepRecord], stage_seconds: Mapping
     )
 
 
-def write_report(proof: WorkloadReport, directory: Path) -> Path:
-    """Write a report as JSON, named after the source server's id; return its path."""
-    directory.mkdir(mode=0o700, exist_ok=True)
-    file = directory / f"{proof.source_server_id}.json"
+def report_file(proof: WorkloadReport, data_dir: Path) -> Path:
+    """Return where a report is kept: named after the source server's id, since names may be anything."""
+    return data_dir / "reports" / f"{proof.source_server_id}.json"
+
+
+def write_report(proof: WorkloadReport, data_dir: Path) -> None:
+    """Write a report as JSON, durably."""
+    file = report_file(proof, data_dir)
+    file.parent.mkdir(mode=0o700, exist_ok=True)
     write_atomically(file, json.dumps(asdict(proof), indent=2) + "\n")
-    return file
 
 
 class _Results:

@@ -35,8 +35,8 @@ def untag(cloud: Cloud, steps: Iterable[StepRecord]) -> None:
                 cloud.set_server_metadata(ServerId(server_id), gone)
             case CreatePort(), str(port_id):
                 cloud.describe_port(PortId(port_id), "")
-            case CreateFloatingIp(), str(floating_ip_id):
-                cloud.describe_floating_ip(FloatingIpId(floating_ip_id), "")
+            case CreateFloatingIp(description=description), str(floating_ip_id):
+                cloud.describe_floating_ip(FloatingIpId(floating_ip_id), description)
             case _:
                 pass
 

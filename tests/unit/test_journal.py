@@ -69,7 +69,7 @@ EXAMPLES = [
     (DetachVolume("/dev/vdb", SERVER, VOLUME, "/dev/vdb", True), VOLUME),
     (AttachVolume("source /dev/vdb", Side.SOURCE, SERVER, VOLUME), VOLUME),
     (CreatePort("0"), PortId("port")),
-    (CreateFloatingIp("0", SERVER, NetworkId("n"), None), FloatingIpId("f")),
+    (CreateFloatingIp("0", SERVER, NetworkId("n"), None, "web"), FloatingIpId("f")),
     (AssociateFloatingIp("0", SERVER, FloatingIpId("f"), "10.0.0.7"), FloatingIpId("f")),
     (StartJob("scan", Side.SOURCE, ScanJob(ATTEMPT, VOLUME)), "unit"),
     (StartJob("export", Side.SOURCE, ExportJob(ATTEMPT, VOLUME)), "unit"),

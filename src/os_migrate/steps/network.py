@@ -54,6 +54,7 @@ class CreateFloatingIp(Step[FloatingIpId]):
     server_id: ServerId
     network_id: NetworkId
     fixed_ip: str | None
+    description: str = ""
 
     def find(self, world: World, tag: Tag) -> FloatingIpId | None:
         """Return the tagged floating IP."""

@@ -80,7 +80,7 @@ class AwaitJob(Reading[JobResult]):
             workload=self.workload,
             disk=self.disk,
             activity=self.activity,
-            done_bytes=done_bytes,
+            done_bytes=min(done_bytes, total_bytes),  # zeroes that are written count on the host
             total_bytes=total_bytes,
         )
         world.events.tell(event)
