@@ -53,7 +53,7 @@ def check(claim: str, holds: bool) -> None:  # noqa: FBT001 (a claim and whether
 
 def is_demo(server: Any) -> bool:
     """Say whether a server is the demo's or a conversion host."""
-    return server.name == SERVER.name or server.name.startswith("os_migrate_conv")
+    return bool(server.name == SERVER.name or server.name.startswith("os_migrate_conv"))
 
 
 def clean(source: Any, destination: Any) -> None:

@@ -45,6 +45,10 @@ class Cloud(Protocol):
     def name(self) -> str:
         """Return how the operator calls this cloud."""
 
+    @property
+    def calls(self) -> int:
+        """Return how many API calls were made so far."""
+
     def project_id(self) -> str:
         """Return the current project's id; the first call authenticates."""
 

@@ -85,6 +85,10 @@ class FakeGlance(FakeNova):
 class FakeCloud(FakeGlance):
     """One project in one cloud: `world.Cloud`, and what a test sets up there beforehand."""
 
+    @property
+    def calls(self) -> int:
+        return sum(call.where == self._name for call in self.seam.hook.calls)
+
     def add_flavor(self, name: str, disk_gib: int = 1) -> Flavor:
         flavor = Flavor(self._new_id("flavor"), name, None, 1, 512, disk_gib)
         self._flavors.append(flavor)

@@ -1,7 +1,7 @@
 """`os-migrate migrate` (also `import workloads`), `resume` and `rollback`."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -16,7 +16,7 @@ from os_migrate.events import Note
 from os_migrate.files import WORKLOADS_FILE, log_name, read_workloads
 from os_migrate.filters import listed, select
 from os_migrate.journal import Attempt
-from os_migrate.model import ServerId
+from os_migrate.model import ServerId, Side
 from os_migrate.resources.workload import as_set
 from os_migrate.session import Session, has_journal, open_journal, open_session
 from os_migrate.settings import Settings
@@ -112,7 +112,8 @@ def _migrate(invocation: Invocation, names: Sequence[str], filters: Sequence[str
         hosts = any(w.copies for w in chosen)
         with open_session(settings, events, hosts=hosts, lock=True) as session:
             outcomes = batch.migrate(session.world, session.journal, chosen, settings)
-    _finish(invocation, outcomes)
+            calls = calls_of(session)
+    _finish(invocation, outcomes, calls)
 
 
 def _take_up(
@@ -129,7 +130,8 @@ def _take_up(
     ):
         still_open = [session.journal.attempt(a.id) for a in attempts]
         outcomes = act(session, [a for a in still_open if not a.state.final])
-    _finish(invocation, outcomes)
+        calls = calls_of(session)
+    _finish(invocation, outcomes, calls)
 
 
 def open_attempts(settings: Settings, which: Sequence[str]) -> list[Attempt]:
@@ -183,9 +185,15 @@ def log_names_of(servers: Iterable[tuple[str, str]]) -> dict[str, str]:
     }
 
 
-def _finish(invocation: Invocation, outcomes: Sequence[Outcome]) -> None:
+def calls_of(session: Session) -> dict[str, int]:
+    """Return how many API calls each cloud was asked."""
+    return {side: session.world.cloud(side).calls for side in Side}
+
+
+def _finish(invocation: Invocation, outcomes: Sequence[Outcome], calls: Mapping[str, int]) -> None:
     """Show what became of each workload, errors on stderr; end with the code of the first failure."""
-    invocation.show(summary(outcomes), {"outcomes": [_fields(outcome) for outcome in outcomes]})
+    result = {"outcomes": [_fields(outcome) for outcome in outcomes], "api_calls": dict(calls)}
+    invocation.show(summary(outcomes), result)
     for outcome in outcomes:
         if outcome.error is not None:
             typer.echo(f"{outcome.name or '(no name)'} ({outcome.server_id}): {outcome.result}", err=True)
