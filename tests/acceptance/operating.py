@@ -34,10 +34,12 @@ class Operator:
     def data_dir(self) -> Path:
         return self.directory / "data"
 
-    def run(self, *words: str, timeout_s: float = 1500) -> Done:
+    def command(self, *words: str) -> list[str]:
         program = Path(sys.executable).with_name("os-migrate")
-        argv = [str(program), "--settings", str(self.directory / "os-migrate.yml"), *words]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=timeout_s)
+        return [str(program), "--settings", str(self.directory / "os-migrate.yml"), *words]
+
+    def run(self, *words: str, timeout_s: float = 1500) -> Done:
+        done = subprocess.run(self.command(*words), capture_output=True, text=True, check=False, timeout=timeout_s)
         print("$ os-migrate", *words, f"-> {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
         return Done(done.returncode, done.stdout, done.stderr)
 
