@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
-from os_migrate.durable import write_atomically
 from os_migrate.errors import UserError
+from os_migrate.files.durable import write_atomically
 
 KINDS = ("ed25519", "rsa", "ecdsa")
 RSA_BITS = 3072

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TextIO
 
-from os_migrate.durable import write_atomically
 from os_migrate.errors import UserError
 from os_migrate.events import (
     Event,
@@ -27,6 +26,7 @@ from os_migrate.events import (
     WorkloadEnded,
     WorkloadStarted,
 )
+from os_migrate.files.durable import write_atomically
 
 LOG_DIR: Final = "workload_logs"
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from os_migrate.durable import write_atomically
+from os_migrate.files.durable import write_atomically
 from os_migrate.journal import Attempt, StepRecord
 from os_migrate.model import AttemptId, ServerId, Side, VolumeId
 from os_migrate.nbd import CopyResult, ScanResult

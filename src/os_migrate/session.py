@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from os_migrate import cloud as clouds
-from os_migrate.durable import write_atomically
 from os_migrate.errors import UserError
 from os_migrate.events import Events
+from os_migrate.files.durable import write_atomically
 from os_migrate.hosts.hosting import Clouds, find_host, find_server, open_remote_host
 from os_migrate.journal import Journal
 from os_migrate.model import Side

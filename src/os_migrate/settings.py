@@ -1,7 +1,7 @@
 """What the operator has set: the variables of the settings file, typed, with their defaults.
 
 One field a variable of OS Migrate's variable file (`os_migrate_data_dir` is `Settings.data_dir`, and so on;
-docs/settings.md lists them all). `config` reads the file; this module only says what there is.
+docs/settings.md lists them all). `files.config` reads the file; this module only says what there is.
 """
 
 from collections.abc import Mapping
@@ -109,7 +109,7 @@ class ImageSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings of a run. Relative paths were resolved against `data_dir` by `config`."""
+    """All settings of a run. Relative paths were resolved against `data_dir` by `files.config`."""
 
     data_dir: Path
     clouds_path: Path | None = None

@@ -1,7 +1,7 @@
 """A workload as the operator's file describes it: the resource `openstack.compute.Server` of `workloads.yml`, typed.
 
 The field names are those of the file (docs/files.md). `params` says what the server is and may be edited, `info` is read-only,
-`migration` says how to migrate it. `files` reads and writes it.
+`migration` says how to migrate it. `files.workloads` reads and writes it.
 """
 
 from collections.abc import Mapping

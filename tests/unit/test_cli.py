@@ -19,7 +19,7 @@ from os_migrate.batch import Outcome, Result
 from os_migrate.cli import app, export, hosts, migration
 from os_migrate.cli.app import hoisted
 from os_migrate.errors import CloudError, DigestMismatch, Interrupted, PlanError, Problem
-from os_migrate.files import read_workloads, write_workloads
+from os_migrate.files.workloads import read_workloads, write_workloads
 from os_migrate.journal import AttemptState
 from os_migrate.model import Side
 from os_migrate.session import Session
@@ -531,7 +531,7 @@ def test_wrong_words_end_with_2(words):
 
 STOPPED = """
 import sys, time
-from os_migrate import config
+from os_migrate.files import config
 from os_migrate.cli import main, status
 def wait(_):
     print("waiting", flush=True)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from os_migrate.config import find_file, load_settings
 from os_migrate.errors import PlanError, UserError
+from os_migrate.files.config import find_file, load_settings
+from os_migrate.files.variables import VARIABLES
 from os_migrate.settings import EVERYTHING, Regex
-from os_migrate.variables import VARIABLES
 
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
 

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from os_migrate.durable import write_atomically
 from os_migrate.errors import PlanError, UserError
-from os_migrate.files import dump_workloads, log_name, merge, parse_workloads, read_workloads, write_workloads
+from os_migrate.files.durable import write_atomically
+from os_migrate.files.workloads import dump_workloads, log_name, merge, parse_workloads, read_workloads, write_workloads
 from os_migrate.model import ServerId
 from os_migrate.workload import FloatingIpMode, MigrationParams, Ref, VolumeChoice, Workload
 

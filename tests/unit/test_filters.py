@@ -3,7 +3,7 @@
 import pytest
 
 from os_migrate.errors import UserError
-from os_migrate.filters import Selection, select
+from os_migrate.files.filters import Selection, select
 from os_migrate.settings import EVERYTHING, NameFilter, Regex
 
 NAMES = ["web1", "web2", "db.one", "old-db.one"]

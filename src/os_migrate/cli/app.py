@@ -16,13 +16,13 @@ import typer
 from os_migrate import __version__
 from os_migrate.cli.display import JsonLines, open_display
 from os_migrate.cli.failure import error_fields, error_text
-from os_migrate.config import find_file, load_settings
 from os_migrate.errors import Interrupted, OSMigrateError, UserError
 from os_migrate.events import Events
+from os_migrate.files.config import find_file, load_settings
+from os_migrate.files.marked import BadValueError
+from os_migrate.files.variables import regex
 from os_migrate.logs import LOG_DIR, LogFiles
-from os_migrate.marked import BadValueError
 from os_migrate.settings import NameFilter, Settings
-from os_migrate.variables import regex
 
 GLOBAL_FLAGS: Final = {"--json", "--quiet", "-q", "--verbose", "-v"}
 GLOBAL_VALUES: Final = {"--settings", "--data-dir", "--set"}

@@ -10,7 +10,7 @@ import typer
 
 from os_migrate.cli.app import Invocation, app, filter_of, invocation_of, reporting
 from os_migrate.errors import UserError
-from os_migrate.files import WORKLOADS_FILE, Merged, merge, read_workloads, write_workloads
+from os_migrate.files.workloads import WORKLOADS_FILE, Merged, merge, read_workloads, write_workloads
 from os_migrate.journal import Journal
 from os_migrate.model import ServerId
 from os_migrate.resources.workload import Export, export_all

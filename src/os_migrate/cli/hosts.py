@@ -9,7 +9,7 @@ import typer
 
 from os_migrate.cli.app import app, invocation_of, reporting
 from os_migrate.errors import HostError, Problem, UserError
-from os_migrate.filters import listed
+from os_migrate.files.filters import listed
 from os_migrate.hosts import deploy as hosts
 from os_migrate.model import Side
 from os_migrate.session import Session, open_session

@@ -13,8 +13,8 @@ from os_migrate.cli.failure import error_fields, error_text
 from os_migrate.cli.meter import duration, size
 from os_migrate.errors import UserError
 from os_migrate.events import Note
-from os_migrate.files import WORKLOADS_FILE, log_name, read_workloads
-from os_migrate.filters import listed, select
+from os_migrate.files.filters import listed, select
+from os_migrate.files.workloads import WORKLOADS_FILE, log_name, read_workloads
 from os_migrate.journal import Attempt
 from os_migrate.model import ServerId, Side
 from os_migrate.resources.workload import as_set

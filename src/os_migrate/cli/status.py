@@ -10,7 +10,7 @@ import typer
 from os_migrate.cli.app import app, invocation_of, reporting
 from os_migrate.cli.meter import duration
 from os_migrate.errors import UserError
-from os_migrate.filters import listed
+from os_migrate.files.filters import listed
 from os_migrate.journal import Attempt, AttemptState, Journal, StepRecord, StepState
 from os_migrate.session import has_journal, open_journal
 from os_migrate.step import Reading

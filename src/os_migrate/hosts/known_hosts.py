@@ -6,7 +6,7 @@ Addresses are given to other servers again; an id never is.
 import threading
 from pathlib import Path
 
-from os_migrate.durable import write_atomically
+from os_migrate.files.durable import write_atomically
 from os_migrate.model import ServerId
 
 _LOCK = threading.Lock()

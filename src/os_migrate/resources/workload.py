@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from os_migrate.errors import OSMigrateError, UserError
-from os_migrate.filters import select
+from os_migrate.files.filters import select
 from os_migrate.model import (
     FixedIp,
     FloatingIp,

@@ -16,8 +16,8 @@ from cattrs.cols import list_structure_factory
 from cattrs.errors import ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from os_migrate import marked
-from os_migrate.marked import BadValueError, Tagged
+from os_migrate.files import marked
+from os_migrate.files.marked import BadValueError, Tagged
 from os_migrate.workload import (
     DeviceInfo,
     FloatingIpInfo,

@@ -14,11 +14,12 @@ from typing import Final
 
 import yaml
 
-from os_migrate import __version__, marked
-from os_migrate.durable import write_atomically
+from os_migrate import __version__
 from os_migrate.errors import PlanError, Problem, UserError
-from os_migrate.fileformat import Fault, structure, unstructure
-from os_migrate.marked import Document
+from os_migrate.files import marked
+from os_migrate.files.durable import write_atomically
+from os_migrate.files.fileformat import Fault, structure, unstructure
+from os_migrate.files.marked import Document
 from os_migrate.model import ServerId
 from os_migrate.workload import Workload
 

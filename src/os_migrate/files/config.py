@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from os_migrate import marked
 from os_migrate.errors import PlanError, Problem, UserError
-from os_migrate.marked import BadValueError, Document, Tagged
+from os_migrate.files import marked
+from os_migrate.files.marked import BadValueError, Document, Tagged
+from os_migrate.files.templates import Templates
+from os_migrate.files.variables import VARIABLES, Variable, mapping, name_filter, optional_text, path, text, texts
 from os_migrate.settings import CloudSettings, Settings
-from os_migrate.templates import Templates
-from os_migrate.variables import VARIABLES, Variable, mapping, name_filter, optional_text, path, text, texts
 
 DEFAULT_FILE: Final = Path("os-migrate.yml")
 FILE_VARIABLE: Final = "OS_MIGRATE_SETTINGS"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from os_migrate.marked import BadValueError
+from os_migrate.files.marked import BadValueError
 from os_migrate.settings import NameFilter, Regex
 
 Read = Callable[[object], Any]
