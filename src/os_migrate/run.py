@@ -155,7 +155,7 @@ class Run:
         record = self.journal.step(self.attempt.id, step.key)
         made = step.handle if record is None or record.result is None else record.result
         if made is None:
-            return f"{step.key}, if it was made: `os-migrate cleanup` looks for it"
+            return f"{step.key}, if it was made: look for {Tag.ATTEMPT_KEY}={self.attempt.id}"
         return step.leftover(made)
 
     def _refuse_out_of_order(self, failed: Iterable[StepRecord]) -> None:

@@ -257,7 +257,7 @@ def test_what_stands_is_named_even_where_its_handle_was_only_found_by_looking(ru
         run.undo(*Lasts)
     unknown, found = caught.value.standing
     assert "id-a" in found
-    assert "os-migrate cleanup" in unknown
+    assert "os_migrate_attempt=" in unknown
 
 
 def test_fault_of_ours_in_one_undo_does_not_keep_the_others_from_being_tried(run):
