@@ -4,7 +4,7 @@ What the operator's files say is in `workload`. Sizes carry their unit in the na
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import NewType
 
@@ -63,6 +63,54 @@ class Tag:
     def text(self) -> str:
         """Return the tag for resources that have only a description (ports, floating IPs)."""
         return f"{self.ATTEMPT_KEY}={self.attempt} {self.STEP_KEY}={self.step}"
+
+
+@dataclass(frozen=True)
+class Loan:
+    """Marks what an attempt has taken from the source for a while: the server, and the data volumes detached from it.
+
+    It goes back and is never deleted, so this is no `Tag`. It is metadata, one key; from it a server is put together again
+    without any journal. `device` and `delete_on_termination` are those of a volume on its server.
+    """
+
+    attempt: AttemptId
+    server_id: ServerId
+    was_running: bool = False
+    device: str = ""
+    delete_on_termination: bool = False
+
+    KEY = "os_migrate_loan"
+
+    def metadata(self) -> dict[str, str | None]:
+        """Return what is set on the server or volume."""
+        words = (
+            self.attempt,
+            self.server_id,
+            "running" if self.was_running else "off",
+            self.device or "-",
+            "delete" if self.delete_on_termination else "keep",
+        )
+        return {self.KEY: " ".join(words)}
+
+    @classmethod
+    def of(cls, thing: "Server | Volume") -> "Loan | None":
+        """Return the loan that a server or volume is under."""
+        words = thing.metadata.get(cls.KEY, "").split(" ")
+        if len(words) != len(fields(cls)):
+            return None
+        attempt, server_id, running, device, delete = words
+        return cls(
+            AttemptId(attempt),
+            ServerId(server_id),
+            was_running=running == "running",
+            device="" if device == "-" else device,
+            delete_on_termination=delete == "delete",
+        )
+
+    @classmethod
+    def returned(cls) -> dict[str, str | None]:
+        """Return the metadata that ends a loan."""
+        return {cls.KEY: None}
 
 
 @dataclass(frozen=True)
