@@ -5,9 +5,11 @@ OSMigrateError                 1  a fault of ours
  │   └─ PlanError              2  all problems of a run at once
  ├─ CloudError                 3  a cloud refused, or went wrong after it accepted
  │   ├─ NotFound               3  the resource isn't there (any more)
+ │   ├─ SourceChanged          3  the source server was used since its disks were taken
  │   └─ CloudUnavailable       3  passes: the same call may succeed later
  ├─ HostError                  4  a conversion host
- │   └─ HostUnreachable        4  no SSH connection, or a host key that isn't the known one
+ │   ├─ HostUnreachable        4  passes: no SSH connection
+ │   └─ AccessRefused          4  its host key isn't the known one, or it refuses ours
  ├─ TransferError              5  export, tunnel, copy
  │   └─ DigestMismatch         5  the copy is not equal to its source
  ├─ Interrupted                6  stopped on request; can be resumed
@@ -71,6 +73,10 @@ class NotFound(CloudError):
     """The resource isn't there."""
 
 
+class SourceChanged(CloudError):
+    """The source server was used since its disks were taken: what was copied is out of date."""
+
+
 class CloudUnavailable(CloudError):
     """The cloud could not answer now (connection, 429, 5xx); the call may or may not have had its effect."""
 
@@ -82,7 +88,11 @@ class HostError(OSMigrateError):
 
 
 class HostUnreachable(HostError):
-    """The conversion host can't be reached over SSH, or isn't the host we know."""
+    """The conversion host can't be reached over SSH now."""
+
+
+class AccessRefused(HostError):
+    """The conversion host answers, but it isn't the one we know or doesn't know us: trying again won't help."""
 
 
 class TransferError(OSMigrateError):

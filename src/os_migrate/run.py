@@ -49,6 +49,7 @@ class Run:
     attempt: Attempt
     settings: Settings
     _stages: list[str] = field(default_factory=list)
+    _hopeless: set[type[OSMigrateError]] = field(default_factory=set)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -76,6 +77,11 @@ class Run:
     def steps(self) -> list[StepRecord]:
         """Return the attempt's steps so far."""
         return self.journal.steps(self.attempt.id)
+
+    def result_of(self, step: Step[R]) -> R | None:
+        """Return what a step returned when it was performed; None if it wasn't yet."""
+        record = self.journal.step(self.attempt.id, step.key)
+        return cast("R | None", record.result) if record else None
 
     def perform(self, step: Step[R]) -> R:
         """Bring about a step's effect, once per attempt, and return its result."""
@@ -186,15 +192,25 @@ class Run:
         return made
 
     def patiently(self, what: str, act: Callable[[int], R]) -> R:
-        """Call `act(tries)`, with the number of tries before, until it raises no error of the kind that passes."""
-        for tries, pause_s in enumerate(PAUSES_S):
+        """Call `act(tries)`, with the number of tries before, until it raises no error of the kind that passes.
+
+        What didn't pass once is tried only once from then on: a rollback must not wait for a dead host at every step.
+        """
+        tries = 0
+        while True:
             try:
                 return act(tries)
             except PASSES as error:
+                kind = next(kind for kind in PASSES if isinstance(error, kind))
+                if tries == len(PAUSES_S):
+                    self._hopeless.add(kind)
+                if kind in self._hopeless:
+                    raise
+                pause_s = PAUSES_S[tries]
                 event = Retrying(workload=self.attempt.server_id, step=what, error=str(error), pause_s=pause_s)
                 self.world.events.tell(event)
                 self.world.clock.sleep(pause_s)
-        return act(len(PAUSES_S))
+                tries += 1
 
     def _tag(self, step: Step[Any]) -> Tag:
         return Tag(self.attempt.id, step.key)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from os_migrate.errors import HostUnreachable
+from os_migrate.errors import AccessRefused, HostError, HostUnreachable
 from os_migrate.nbd import KEEPALIVE_COUNT, KEEPALIVE_INTERVAL_S
 
 CONNECT_TIMEOUT_S: Final = 20
@@ -63,10 +63,6 @@ class Completed:
         """Return the end of what it said, for an error message."""
         said = self.stderr.strip() or self.stdout.strip()
         return said.decode(errors="replace")[-1500:]
-
-
-class AccessRefused(HostUnreachable):
-    """The host answers, but it isn't the one we know or doesn't know us: trying again soon won't help."""
 
 
 class ProgramEnded(Exception):
@@ -267,7 +263,7 @@ class Ssh:
             remedy="check that the server runs, its address, and that its security group lets SSH in from here",
         )
 
-    def _refusal(self, said: str) -> HostUnreachable:
+    def _refusal(self, said: str) -> HostError:
         """Return what ssh's words mean for the operator."""
         where = f"{self.target.user}@{self.target.address}:{self.target.port}"
         known_hosts, alias = self.target.known_hosts_path, self.target.host_key_alias

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from os_migrate.errors import HostUnreachable
-from os_migrate.ssh import AccessRefused, Ssh
+from os_migrate.errors import AccessRefused, HostUnreachable
+from os_migrate.ssh import Ssh
 
 from .conftest import make_key
 

@@ -1,10 +1,18 @@
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
 
 from os_migrate import run as run_module
-from os_migrate.errors import CloudError, CloudUnavailable, HostUnreachable, RollbackIncomplete, UserError
+from os_migrate.errors import (
+    AccessRefused,
+    CloudError,
+    CloudUnavailable,
+    HostUnreachable,
+    RollbackIncomplete,
+    UserError,
+)
 from os_migrate.events import Events, Retrying, StageEnded, StepDone, StepFailed, StepUndone
 from os_migrate.journal import Journal, StepState
 from os_migrate.model import ServerId
@@ -287,6 +295,25 @@ def test_undo_that_passes_is_tried_again(run):
     RAISES["undo a"] = [CloudUnavailable("busy")] * 3
     run.undo(*Lasts)
     assert set() == THERE
+
+
+def test_what_never_passed_is_tried_once_at_each_later_step(run, told):
+    for subject in "abc":
+        run.perform(Make(subject))
+    RAISES["undo c"] = [HostUnreachable("dead")] * 9
+    RAISES["undo b"] = [HostUnreachable("dead")] * 9
+    RAISES["undo a"] = [CloudUnavailable("busy")] * 2
+    LOG.clear()
+    with pytest.raises(RollbackIncomplete):
+        run.undo(*Lasts)
+    assert Counter(LOG) == {"undo c": len(PAUSES_S) + 1, "undo b": 1, "undo a": 3}
+
+
+def test_host_that_refuses_us_is_not_tried_again(run):
+    RAISES["do a"] = [AccessRefused("another key")]
+    with pytest.raises(AccessRefused):
+        run.perform(Make("a"))
+    assert LOG == ["do a"]
 
 
 # Stages ------------------------------------------------------------------------------------------------------------------

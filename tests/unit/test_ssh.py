@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from os_migrate import ssh as module
-from os_migrate.errors import HostUnreachable
-from os_migrate.ssh import AccessRefused, Completed, Ssh, SshTarget
+from os_migrate.errors import AccessRefused, HostUnreachable
+from os_migrate.ssh import Completed, Ssh, SshTarget
 
 TARGET = SshTarget("cloud-user", "192.0.2.7", Path("/d/ssh.key"), Path("/d/known_hosts"), "server-id")
 

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from importlib import resources
 from typing import Any, Final
 
-from os_migrate.errors import HostError, HostUnreachable, OSMigrateError, TransferError
+from os_migrate.errors import AccessRefused, HostError, HostUnreachable, OSMigrateError, TransferError
 from os_migrate.hosts.packages import HostFacts, install_commands
 from os_migrate.model import ServerId, VolumeId
 from os_migrate.nbd import (
@@ -121,7 +121,7 @@ class RemoteHost:
         """
         try:
             self._ask("start", asdict(unit_of(job, AGENT_PATH)))
-        except HostUnreachable:
+        except (HostUnreachable, AccessRefused):
             raise
         except HostError as error:
             raise TransferError(f"{job.unit}: {error.what}", remedy=error.remedy) from None
@@ -140,21 +140,21 @@ class RemoteHost:
         """Say whether the host answers over SSH."""
         try:
             return self._ssh.run(["true"], timeout_s=30).returncode == 0
-        except HostUnreachable:
+        except (HostUnreachable, AccessRefused):
             return False
 
     def await_reachable(self, timeout_s: float) -> None:
         """Wait until the host answers and lets us become root: while it boots, keys may come after sshd.
 
         Raises:
-            HostUnreachable: it doesn't within `timeout_s` seconds; says why it didn't at last.
+            HostUnreachable, AccessRefused: it doesn't within `timeout_s` seconds; says why it didn't at last.
             HostError: the SSH user can't become root without a password.
         """
         deadline = time.monotonic() + timeout_s
         while True:
             try:
                 done = self._ssh.run(["sudo", "-n", "true"], timeout_s=30)
-            except HostUnreachable:
+            except (HostUnreachable, AccessRefused):
                 if time.monotonic() >= deadline:
                     raise
             else:
@@ -249,7 +249,7 @@ class RemoteHost:
                 elif ended.completed.returncode != SSH_FAILED:
                     raise self._error(verb, ended.completed) from None
                 said = self._ask_again(verb, line)
-            except HostUnreachable:
+            except (HostUnreachable, AccessRefused):
                 self._hang_up()
                 raise
         answer: dict[str, Any] = json.loads(said)
