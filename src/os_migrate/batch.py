@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import partial
 
 from os_migrate import flow
-from os_migrate.errors import Interrupted, OSMigrateError, PlanError, RollbackIncomplete, UserError
+from os_migrate.errors import Interrupted, OSMigrateError, PlanError, RollbackIncomplete, SourceChanged, UserError
 from os_migrate.events import Note, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Attempt, AttemptState, Journal
 from os_migrate.model import Server, ServerId
@@ -84,7 +84,9 @@ def migrate(world: World, journal: Journal, workloads: Sequence[Workload], setti
 def resume(
     world: World, journal: Journal, attempts: Sequence[Attempt], workloads: Sequence[Workload], settings: Settings
 ) -> list[Outcome]:
-    """Finish attempts that a crash or an interruption left open: forward, or back if they were being undone.
+    """Finish attempts that a crash or an interruption left open: forward, or back if they failed or were being undone.
+
+    One whose source was used meanwhile is undone, and migrated anew.
 
     Raises:
         UserError: a workload isn't in the file any more, or an attempt is finished.
@@ -101,7 +103,10 @@ def resume(
         run = Run(world, journal, attempt, settings)
         if attempt.state is AttemptState.RUNNING and inventory is not None:
             forward = partial(_forward, workload=by_id[attempt.server_id], inventory=inventory)
-            outcomes.append(_carry_out(run, "resume", forward))
+            outcome = _carry_out(run, "resume", forward)
+            if isinstance(outcome.error, SourceChanged) and outcome.result is Result.ROLLED_BACK:
+                (outcome,) = migrate(world, journal, [by_id[attempt.server_id]], settings)
+            outcomes.append(outcome)
         elif attempt.state is AttemptState.COMMITTED:
             outcomes.append(_carry_out(run, "resume", _finish))
         else:
@@ -233,8 +238,8 @@ def _fail(run: Run, error: OSMigrateError) -> Outcome:
         return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, _standing(attempt, error), error)
     if isinstance(error, RollbackIncomplete):  # of the transfer's end: all will be undone, so its cause is what to tell
         error = error.__cause__ if isinstance(error.__cause__, OSMigrateError) else error
-    run.journal.set_state(attempt.id, attempt.state, str(error))
     if not run.settings.workloads.cleanup_on_failure:
+        run.enter(AttemptState.FAILED, str(error))
         run.world.events.tell(
             Note(workload=attempt.server_id, text=f"left as it is: `os-migrate rollback {attempt.id}`")
         )

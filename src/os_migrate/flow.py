@@ -19,7 +19,7 @@ returned then, so a stage calls the one before it for what it needs.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from os_migrate.errors import DigestMismatch, PlanError
+from os_migrate.errors import DigestMismatch, PlanError, SourceChanged
 from os_migrate.journal import AttemptState
 from os_migrate.model import GIB, ImageId, Nic, ServerId, Side, VolumeId, VolumeSpec
 from os_migrate.nbd import CopyJob, ExportJob, ScanJob, ScanResult, TunnelJob
@@ -28,10 +28,18 @@ from os_migrate.report import WorkloadReport, report, write_report
 from os_migrate.run import Run
 from os_migrate.step import Lasts
 from os_migrate.steps.network import AssociateFloatingIp, CreateFloatingIp, CreatePort
-from os_migrate.steps.servers import CreateServer, ResolveTarget, SnapshotServer, StopServer, SurveySource
+from os_migrate.steps.servers import (
+    CreateServer,
+    MarkServer,
+    ReadActions,
+    ResolveTarget,
+    SnapshotServer,
+    StopServer,
+    SurveySource,
+)
 from os_migrate.steps.transfer import AwaitJob, StartJob
 from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume, SnapshotVolume
-from os_migrate.survey import Disk, Survey
+from os_migrate.survey import Disk, Survey, used_since
 from os_migrate.tags import sweep, untag
 from os_migrate.twin import boot_volume_name, server_spec, volume_spec
 from os_migrate.workload import PortCreationMode, Workload
@@ -75,26 +83,30 @@ def check_destination(run: Run, workload: Workload, inventory: Inventory) -> Tar
 
 
 def stop_source(run: Run, workload: Workload) -> None:
-    """Survey the source server, then stop it if it runs and that was asked for."""
+    """Survey the source server and mark it as on loan, then stop it if it runs and that was asked for."""
     with run.stage("stop source"):
         survey = _survey(run, workload)
+        run.perform(MarkServer("source", workload.id, survey.was_running))
         if survey.was_running and run.settings.workloads.stop_before_migration:
             run.perform(StopServer("source", workload.id))
 
 
 def check_source(run: Run, workload: Workload) -> None:
-    """Verify that the source server is off, and may leave as it is.
+    """Verify that the source server is off, may leave as it is, and was not used since its disks were taken.
 
     Raises:
-        PlanError: with every reason why not.
+        PlanError: with every reason why it can't leave.
+        SourceChanged: somebody used it since.
     """
     with run.stage("check source"):
+        _refuse_used(run, workload)
         source = run.world.source
         server = source.server(workload.id)
         begun = any(isinstance(record.step, DetachVolume) for record in run.steps())
-        problems = source_problems(workload, server, source.volumes(), stop=False, begun=begun)
+        problems = source_problems(workload, server, source.volumes(), stop=False, attempt=run.attempt.id, begun=begun)
         if problems:
             raise PlanError(problems)
+        run.perform(ReadActions("source", workload.id))
 
 
 def export_volumes(run: Run, workload: Workload) -> tuple[Exported, ...]:
@@ -211,6 +223,18 @@ def roll_back(run: Run, cause: str | None = None) -> None:
 
 def _survey(run: Run, workload: Workload) -> Survey:
     return run.perform(SurveySource("source", workload.id))
+
+
+def _refuse_used(run: Run, workload: Workload) -> None:
+    """Raise SourceChanged if the source server was used since it was off."""
+    before = run.result_of(ReadActions("source", workload.id))
+    if before is None:
+        return
+    if used := used_since(before, run.world.source.server_actions(workload.id)):
+        raise SourceChanged(
+            f"{workload.name}: the source server was used since its disks were taken ({', '.join(used)})",
+            remedy="keep it off, then migrate again",
+        )
 
 
 def _is_copied(disk: Disk, workload: Workload) -> bool:

@@ -2,7 +2,7 @@
 
     attempt   one try to migrate one workload. A failed attempt is undone, never continued; a retry is a new one.
         running ──> committed ──> migrated        committed: the twin runs, what remains is cleaning up
-           └──> rolling back ──> rolled back
+           └──> (failed ──>) rolling back ──> rolled back      failed: left as it is, on the operator's wish
     step      started ──> made (its handle is known) ──> done (whole) ──> undone
 
 WAL and synchronous=FULL: a record survives the power loss of this machine, and others can read while a migration runs.
@@ -59,6 +59,7 @@ class AttemptState(StrEnum):
     RUNNING = "running"
     COMMITTED = "committed"
     MIGRATED = "migrated"
+    FAILED = "failed"
     ROLLING_BACK = "rolling back"
     ROLLED_BACK = "rolled back"
 

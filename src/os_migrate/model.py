@@ -312,6 +312,14 @@ class Server:
     locked: bool = False
 
 
+@dataclass(frozen=True)
+class ServerAction:
+    """Something that was done to a server, as Nova remembers it: `action` is "start", "reboot", "detach_volume"..."""
+
+    request_id: str
+    action: str
+
+
 Tagged = Server | Volume | Snapshot | Image | Port | FloatingIp
 """What can carry a tag."""
 

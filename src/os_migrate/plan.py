@@ -9,12 +9,14 @@ from typing import TypeVar
 
 from os_migrate.errors import PlanError, Problem
 from os_migrate.model import (
+    AttemptId,
     FixedIp,
     Flavor,
     FlavorId,
     FloatingIp,
     Image,
     ImageId,
+    Loan,
     Named,
     Network,
     NetworkId,
@@ -133,14 +135,32 @@ def resolve(workload: Workload, inventory: Inventory) -> Target:
     return target
 
 
+def loan_problem(server: Server, attempt: AttemptId | None = None) -> Problem | None:
+    """Return why a source server can't be touched by an attempt: another one is at it, whose journal we don't see."""
+    loan = Loan.of(server)
+    if loan is None or loan.attempt == attempt:
+        return None
+    return Problem(
+        f"workload {server.name!r} ({server.id})",
+        f"its migration is unfinished: attempt {loan.attempt}, which this data dir doesn't know",
+        f"resume or roll it back where it was begun; if that is lost, `os-migrate cleanup {loan.attempt}`",
+    )
+
+
 def source_problems(
-    workload: Workload, server: Server, volumes: Sequence[Volume], *, stop: bool, begun: bool = False
+    workload: Workload,
+    server: Server,
+    volumes: Sequence[Volume],
+    *,
+    stop: bool,
+    attempt: AttemptId | None = None,
+    begun: bool = False,
 ) -> list[Problem]:
     """Return why a workload can't leave its source as it is now.
 
     `stop` says whether we may stop it, `begun` whether this attempt has taken volumes from it already.
     """
-    problems: list[Problem] = []
+    problems = [lent] if (lent := loan_problem(server, attempt)) else []
 
     def problem(what: str, remedy: str) -> None:
         problems.append(Problem(f"workload {workload.name!r} ({workload.id})", what, remedy))

@@ -1,11 +1,28 @@
 """The source server as its attempt found it; the rest of the attempt goes by that, not by what it has changed since."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
-from os_migrate.model import VolumeId
+from os_migrate.model import ServerAction, VolumeId
 
 LOCAL_BOOT_DISK = "/dev/vda"
 """What a boot disk without a volume is called in logs and state files; nothing is looked up by it."""
+
+
+LEAVES_DISKS: Final = frozenset(
+    {"stop", "createImage", "attach_volume", "detach_volume", "attach_interface", "detach_interface", "lock", "unlock"}
+)
+"""What may be done to a server that is off without a change of what its disks hold.
+
+Source: https://opendev.org/openstack/nova/src/branch/master/nova/compute/instance_actions.py
+"""
+
+
+def used_since(before: Iterable[ServerAction], now: Iterable[ServerAction]) -> list[str]:
+    """Return what was done to a server since, of what may have changed its disks."""
+    known = {action.request_id for action in before}
+    return [a.action for a in now if a.request_id not in known and a.action not in LEAVES_DISKS]
 
 
 @dataclass(frozen=True)

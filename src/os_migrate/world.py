@@ -24,6 +24,7 @@ from os_migrate.model import (
     PortId,
     PortSpec,
     Server,
+    ServerAction,
     ServerId,
     ServerSpec,
     ServerStatus,
@@ -58,6 +59,9 @@ class Cloud(Protocol):
 
     def server(self, server_id: ServerId) -> Server:
         """Return a server with its volumes in Nova's order."""
+
+    def server_actions(self, server_id: ServerId) -> Sequence[ServerAction]:
+        """Return what was done to a server, by anybody, in any order; nothing where the cloud doesn't tell a tenant."""
 
     def server_security_groups(self, server_id: ServerId) -> Sequence[Named]:
         """Return the security groups of a server, as Nova lists them."""

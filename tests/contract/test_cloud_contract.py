@@ -1,5 +1,7 @@
 """What `world.Cloud` promises, asked of the fake and of real clouds alike: a fake that disagrees is a bug."""
 
+from collections import Counter
+
 import pytest
 
 from os_migrate.errors import CloudError, NotFound
@@ -18,6 +20,7 @@ from os_migrate.model import (
     VolumeId,
     VolumeSpec,
 )
+from os_migrate.survey import LEAVES_DISKS
 from os_migrate.world import Cloud
 from tests.contract.conftest import TIMEOUT_S, Place
 
@@ -221,6 +224,34 @@ def test_image_of_a_server_is_tagged_and_as_large_as_its_disk(place: Place, clou
         cloud.delete_image(image_id)
     with pytest.raises(NotFound):
         cloud.image(image_id)
+
+
+def test_what_was_done_to_a_server_is_remembered(place: Place, cloud: Cloud, server_id: ServerId):
+    def done_to_it() -> Counter[str]:
+        actions = cloud.server_actions(server_id)
+        assert len({a.request_id for a in actions}) == len(actions)
+        return Counter(a.action for a in actions)
+
+    before, volume_id = done_to_it(), place.volume()
+    assert before["create"] == 1
+    cloud.attach_volume(server_id, volume_id, device=None, delete_on_termination=False)
+    cloud.set_volume_metadata(volume_id, {"a": "1"})
+    cloud.set_server_metadata(server_id, {"a": "1"})
+    cloud.detach_volume(server_id, volume_id)
+    cloud.stop_server(server_id)
+    cloud.await_server(server_id, ServerStatus.SHUTOFF, TIMEOUT_S)
+    image_id = cloud.create_server_image(server_id, place.name("image"), TAG)
+    place.cleanup.callback(cloud.delete_image, image_id)
+    cloud.await_image(image_id, TIMEOUT_S)
+    ours = done_to_it() - before
+    assert ours == {"attach_volume": 1, "detach_volume": 1, "stop": 1, "createImage": 1}
+    assert set(ours) <= LEAVES_DISKS
+
+    cloud.start_server(server_id)
+    cloud.await_server(server_id, ServerStatus.ACTIVE, TIMEOUT_S)
+    assert done_to_it() - before - ours == {"start": 1}
+    with pytest.raises(NotFound):
+        cloud.server_actions(ServerId(NOBODY))
 
 
 # Volumes of servers ------------------------------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ class FakeGlance(FakeNova):
             machine = self._machine(server_id)
             if machine.local is None:
                 raise self._refuse(f"server {server_id} has no local disk")
+            machine.note("createImage")
             flavor = next(f for f in self._flavors if f.name == machine.view.flavor_name)
             properties = {"hw_disk_bus": "virtio", **metadata}
             new = ImageId(self._new_id("image"))

@@ -13,6 +13,7 @@ from os_migrate.model import (
     PortSpec,
     SecurityGroupId,
     Server,
+    ServerAction,
     ServerId,
     ServerSpec,
     ServerStatus,
@@ -39,6 +40,10 @@ class FakeNova(FakeCinder, FakeNeutron):
     def server(self, server_id: ServerId) -> Server:
         with self._reads("server"):
             return self._machine(server_id).view
+
+    def server_actions(self, server_id: ServerId) -> Sequence[ServerAction]:
+        with self._reads("server_actions"):
+            return list(self._machine(server_id).actions)
 
     def server_security_groups(self, server_id: ServerId) -> Sequence[Named]:
         with self._reads("server_security_groups"):
@@ -116,6 +121,7 @@ class FakeNova(FakeCinder, FakeNeutron):
                 project_id=f"project-{self._name}",
             )
             machine = Machine(server, self.clock.now(), local, spec)
+            machine.note("create")
             self._machines[server.id] = machine
             for volume_id in volume_ids:
                 self._mark(volume_id, "reserved")
@@ -146,7 +152,7 @@ class FakeNova(FakeCinder, FakeNeutron):
             with self._does("attach_volume") as call:
                 if (volume := self._volume(volume_id).view).status != "available":
                     raise self._refuse(f"volume {volume_id} is {volume.status}")
-                self._machine(server_id)
+                self._machine(server_id).note("attach_volume")
                 doomed = self.seam.hook.dooms(call)
                 self._mark(volume_id, "reserved")
                 self._attaching[volume_id] = server_id
@@ -167,6 +173,7 @@ class FakeNova(FakeCinder, FakeNeutron):
                 if (status := self._volume(volume_id).view.status) == "in-use":
                     doomed = self.seam.hook.dooms(call)
                     self._mark(volume_id, "detaching")
+                    self._machine(server_id).note("detach_volume")
                     self._later(self.latency.detach, lambda: self._detach(server_id, volume_id, doomed=doomed))
                 elif status != "detaching":
                     raise self._refuse(f"volume {volume_id} is {status}")
@@ -191,6 +198,7 @@ class FakeNova(FakeCinder, FakeNeutron):
 
     def _switch(self, machine: Machine, task: str, seconds: float, end: ServerStatus) -> None:
         """Begin a change of power; until it is over the server is in no state that decides anything."""
+        machine.note("start" if end is ON else "stop")
         machine.task = task
         machine.view = replace(
             machine.view, status=ServerStatus.OTHER, raw_status=f"{machine.view.raw_status} ({task})"

@@ -17,6 +17,7 @@ from os_migrate.model import (
     Port,
     PortId,
     Server,
+    ServerAction,
     ServerId,
     ServerSpec,
     SnapshotId,
@@ -79,7 +80,12 @@ class Machine:
     ports: dict[PortId, bool] = field(default_factory=dict)  # True: made by Nova, goes with the server
     booted_with: tuple[bytes, ...] | None = None
     task: str = ""
+    actions: list[ServerAction] = field(default_factory=list)
     writes: bool = True  # when it runs, to all its disks; a conversion host only does what its jobs do
+
+    def note(self, action: str) -> None:
+        """Remember what was done to the server."""
+        self.actions.append(ServerAction(f"req-{len(self.actions)}", action))
 
 
 class State:

@@ -171,9 +171,16 @@ def test_failure_can_be_left_as_it_is_and_rolled_back_later(scene):
     scene.settings = replace(scene.settings, workloads=replace(scene.settings.workloads, cleanup_on_failure=False))
     (outcome,) = scene.migrate(FailVerb("create_server", CloudError("no valid host")))
     assert outcome.result is Result.FAILED
-    assert scene.state is AttemptState.RUNNING
+    assert scene.state is AttemptState.FAILED
     assert scene.destination_host.units == {}
     scene.rollback()
+    scene.assert_as_before()
+
+
+def test_failure_that_was_left_as_it_is_is_never_continued(scene):
+    scene.settings = replace(scene.settings, workloads=replace(scene.settings.workloads, cleanup_on_failure=False))
+    scene.migrate(FailVerb("create_server", CloudError("no valid host")))
+    assert results(scene.resume()) == [Result.ROLLED_BACK]
     scene.assert_as_before()
 
 

@@ -6,10 +6,12 @@ import pytest
 
 from os_migrate.errors import UserError
 from os_migrate.model import (
+    AttemptId,
     FixedIp,
     FloatingIp,
     FloatingIpId,
     Image,
+    Loan,
     Named,
     Network,
     NetworkId,
@@ -211,6 +213,14 @@ def test_an_unfinished_server_is_left_out_and_told(scene):
     assert one not in {w.id for w in found.workloads}
     assert [s.id for s in found.unfinished] == [one]
     assert {one, two} <= found.alive
+
+
+def test_a_server_on_loan_to_another_data_dir_is_left_out_and_told(scene):
+    one, two = (w.id for w in scene.workloads)
+    scene.source.set_server_metadata(one, Loan(AttemptId("a1"), one).metadata())
+    found = export_all(scene.source, EVERYTHING, set())
+    assert [w.id for w in found.workloads if w.id in {one, two}] == [two]
+    assert [s.id for s in found.unfinished] == [one]
 
 
 def test_an_export_asks_for_each_list_once(scene):

@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from os_migrate import flow
+from os_migrate import batch, flow
 from os_migrate.batch import Result, take_inventory
-from os_migrate.errors import DigestMismatch, PlanError, TransferError
-from os_migrate.journal import AttemptState
-from os_migrate.model import ServerStatus
+from os_migrate.errors import DigestMismatch, SourceChanged, TransferError
+from os_migrate.journal import AttemptState, Journal
+from os_migrate.model import AttemptId, Loan, ServerStatus
 from os_migrate.nbd import CopyJob
 from os_migrate.run import Run
 from tests.crash.instants import die
@@ -96,19 +96,98 @@ def _sub(scene):
 def test_source_that_somebody_started_meanwhile_never_runs_beside_its_twin(scene):
     (outcome,) = scene.migrate(At("start CopyJob", lambda: scene.source.start_server(scene.workloads[0].id)))
     assert outcome.result is Result.ROLLED_BACK
-    assert isinstance(outcome.error, PlanError)
+    assert isinstance(outcome.error, SourceChanged)
     scene.assert_as_before()
 
 
-def test_resume_refuses_a_source_that_runs_again(scene):
+def die_before_the_twin(scene):
     hook = Hook()
-    Scene(_sub(scene), RICH).migrate(hook)
+    Scene(_sub(scene), *scene.shapes).migrate(hook)
     die(scene.migrate, next(n for n, c in enumerate(hook.calls) if c.verb == "create_server"))
     scene.seam.hook = Hook()
+
+
+def use(scene):
+    """Let somebody start the source server, work with it and stop it again."""
+    server_id = scene.workloads[0].id
+    scene.source.start_server(server_id)
+    scene.clock.sleep(60)
+    scene.source.stop_server(server_id)
+    scene.clock.sleep(60)
+
+
+def test_source_that_was_used_before_the_resume_is_copied_again(scene):
+    die_before_the_twin(scene)
+    use(scene)
+    scene.assert_migrated(scene.resume())
+    assert [a.state for a in scene.journal.attempts()] == [AttemptState.ROLLED_BACK, AttemptState.MIGRATED]
+
+
+def test_source_that_runs_before_the_resume_is_undone_where_it_may_not_be_stopped(tmp_path):
+    scene = Scene(tmp_path, BY_NAME["image_copied_three_volumes"])
+    die_before_the_twin(scene)
     scene.source.start_server(scene.workloads[0].id)
     scene.clock.sleep(60)
     (outcome,) = scene.resume()
+    assert outcome.result is Result.FAILED
+    assert "it is running" in outcome.detail
+    assert [a.state for a in scene.journal.attempts()] == [AttemptState.ROLLED_BACK]
+    scene.source.stop_server(scene.workloads[0].id)
+    scene.assert_as_before()
+
+
+def test_source_that_was_used_during_the_copy_is_not_migrated(scene):
+    (outcome,) = scene.migrate(At("start CopyJob", lambda: use(scene)))
     assert outcome.result is Result.ROLLED_BACK
+    assert "start" in str(outcome.error)
+    scene.assert_as_before()
+
+
+def test_source_whose_cloud_hides_what_was_done_to_it_is_migrated(scene):
+    scene.source.server_actions = lambda server_id: []
+    scene.assert_migrated(scene.migrate())
+
+
+def test_what_is_taken_from_the_source_is_on_loan_until_it_is_back(scene):
+    (workload,) = scene.workloads
+    seen = []
+
+    def look():
+        server = scene.source._machines[workload.id].view
+        volumes = [
+            s.view for v, s in scene.source._volumes.items() if v in {w.info.id for w in workload.params.volumes}
+        ]
+        seen.append((Loan.of(server), [loan for v in volumes if (loan := Loan.of(v))]))
+
+    scene.migrate(At("start CopyJob", look))
+    ((server, volumes),) = seen
+    assert server.was_running
+    assert {loan.attempt for loan in (server, *volumes)} == {scene.journal.attempts()[0].id}
+    detached = scene.source._machines[workload.id].view.volumes[1:]
+    back = {(v.device, v.delete_on_termination) for v in detached}
+    assert {(loan.device, loan.delete_on_termination) for loan in volumes} == back
+    assert not list(scene.source.tagged(Loan.KEY))
+
+
+def test_server_that_another_data_dir_has_taken_is_refused(scene):
+    die_before_the_twin(scene)
+    other = Journal(scene.settings.data_dir / "another.sqlite")
+    outcomes = batch.migrate(scene.world, other, scene.workloads, scene.settings)
+    assert outcomes[0].result is Result.FAILED
+    assert "os-migrate cleanup" in outcomes[0].detail
+    assert other.attempts() == []
+
+
+def test_server_that_another_data_dir_takes_in_the_same_moment_is_left_to_it(scene):
+    def lend():
+        loan = Loan(AttemptId("another"), scene.workloads[0].id)
+        scene.source.set_server_metadata(scene.workloads[0].id, loan.metadata())
+
+    (outcome,) = scene.migrate(At("server", lend))
+    assert outcome.result is Result.ROLLED_BACK
+    assert "attempt another" in outcome.detail
+    assert Loan.of(scene.source.server(scene.workloads[0].id)).attempt == "another"
+    scene.source.set_server_metadata(scene.workloads[0].id, Loan.returned())
     scene.assert_as_before()
 
 

@@ -63,7 +63,7 @@ def export_workloads(
         names = ", ".join(repr(s.name) for s in found.unfinished)
         raise UserError(
             f"not exported, since their migration is unfinished: {names}; the rest is in {file}",
-            remedy="`os-migrate resume` or `os-migrate rollback` first, then export again",
+            remedy="`os-migrate resume` or `os-migrate rollback` where it was begun, then export again",
         )
     if found.failed:
         raise found.failed[0]

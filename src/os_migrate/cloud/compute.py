@@ -15,6 +15,7 @@ from os_migrate.model import (
     Named,
     Nic,
     Server,
+    ServerAction,
     ServerId,
     ServerSpec,
     ServerStatus,
@@ -47,6 +48,19 @@ class Compute:
         """Return a server with its volumes in Nova's order."""
         raw = self._raw_server(server_id)
         return views.server(raw, views.server_volumes(raw, self._raw_attachments(server_id)), self._flavor_name(raw))
+
+    def server_actions(self, server_id: ServerId) -> Sequence[ServerAction]:
+        """Return what was done to a server, by anybody; nothing where the cloud doesn't tell a tenant.
+
+        Source: https://docs.openstack.org/api-ref/compute/#servers-actions-servers-os-instance-actions
+        """
+        try:
+            body = self._get(f"/servers/{server_id}/os-instance-actions", f"read what was done to server {server_id}")
+        except Refused as refused:
+            if refused.status != HTTPStatus.FORBIDDEN:
+                raise
+            return []
+        return [ServerAction(raw["request_id"], raw["action"]) for raw in body["instanceActions"]]
 
     def server_security_groups(self, server_id: ServerId) -> Sequence[Named]:
         """Return the security groups of a server, as Nova lists them."""

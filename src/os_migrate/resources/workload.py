@@ -15,6 +15,7 @@ from os_migrate.files.filters import select
 from os_migrate.model import (
     FixedIp,
     FloatingIp,
+    Loan,
     Named,
     Port,
     PortId,
@@ -54,7 +55,7 @@ HOST_FLAG: Final = "conversion_host"
 HOST_MARK: Final = "os_migrate_conversion_host"
 """Metadata of the conversion hosts that we deploy, whatever its value."""
 
-TAG_KEYS: Final = {Tag.ATTEMPT_KEY, Tag.STEP_KEY, Tag.ORIGIN_KEY}
+TAG_KEYS: Final = {Tag.ATTEMPT_KEY, Tag.STEP_KEY, Tag.ORIGIN_KEY, Loan.KEY}
 
 N = TypeVar("N", bound=Named)
 
@@ -131,6 +132,8 @@ def is_conversion_host(server: Server) -> bool:
 def export_all(cloud: Cloud, wanted: NameFilter, unfinished: AbstractSet[ServerId]) -> Export:
     """Export the servers that a filter chooses, by name; one that can't be described doesn't stop the others.
 
+    `unfinished` are those with an open attempt in our journal; those that are on loan have one in somebody's.
+
     Raises:
         UserError: the filter matches nothing.
     """
@@ -138,6 +141,7 @@ def export_all(cloud: Cloud, wanted: NameFilter, unfinished: AbstractSet[ServerI
     hosts = [s for s in everything if is_conversion_host(s)]
     selection = select(wanted, [s for s in everything if s not in hosts], lambda s: s.name, "servers")
     ready = [s for s in selection.chosen if s.id not in unfinished]
+    lent: set[ServerId] = set()
     listing = listing_of(cloud) if ready else None
     workloads: list[Workload] = []
     failed: list[OSMigrateError] = []
@@ -145,13 +149,16 @@ def export_all(cloud: Cloud, wanted: NameFilter, unfinished: AbstractSet[ServerI
         assert listing is not None, "it was asked for"
         try:
             server = cloud.server(listed.id)  # a list tells no devices
+            if Loan.of(server):
+                lent.add(server.id)
+                continue
             workloads.append(export(server, cloud.server_security_groups(server.id), listing))
         except OSMigrateError as error:
             failed.append(error)
     return Export(
         workloads=tuple(workloads),
         alive={s.id for s in everything},
-        unfinished=tuple(s for s in selection.chosen if s.id in unfinished),
+        unfinished=tuple(s for s in selection.chosen if s.id in unfinished | lent),
         hosts=tuple(hosts),
         idle_filters=selection.idle,
         failed=tuple(failed),

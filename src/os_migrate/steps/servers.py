@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from os_migrate.model import ImageId, ServerId, ServerSpec, ServerStatus, Tag
-from os_migrate.plan import Inventory, Target, resolve
+from os_migrate.errors import NotFound, PlanError
+from os_migrate.model import ImageId, Loan, ServerAction, ServerId, ServerSpec, ServerStatus, Tag
+from os_migrate.plan import Inventory, Target, loan_problem, resolve
 from os_migrate.step import Lasts, Reading, Step
 from os_migrate.steps.rest import await_server_at_rest
 from os_migrate.survey import LOCAL_BOOT_DISK, Disk, Survey
@@ -52,6 +53,57 @@ class ResolveTarget(Reading[Target]):
         assert self.workload is not None, "the flow gives both"
         assert self.inventory is not None, "the flow gives both"
         return resolve(self.workload, self.inventory)
+
+
+@dataclass(frozen=True)
+class ReadActions(Reading[tuple[ServerAction, ...]]):
+    """Read what was done to the source server until it was off; what is done to it from then on, its copy lacks."""
+
+    server_id: ServerId
+    result_type: ClassVar[object] = tuple[ServerAction, ...]
+
+    def do(self, world: World, tag: Tag) -> tuple[ServerAction, ...]:  # noqa: ARG002
+        """Ask the source cloud."""
+        return tuple(world.source.server_actions(self.server_id))
+
+
+@dataclass(frozen=True)
+class MarkServer(Step[ServerId]):
+    """Mark the source server as on loan, so that whoever sees it knows that its migration is unfinished."""
+
+    server_id: ServerId
+    was_running: bool
+    lasts: ClassVar[Lasts] = Lasts.MIGRATION
+
+    @property
+    def handle(self) -> ServerId:
+        """Return the server."""
+        return self.server_id
+
+    def do(self, world: World, tag: Tag) -> ServerId:
+        """Set the mark.
+
+        Raises:
+            PlanError: another attempt, of another data dir, has it.
+        """
+        if problem := loan_problem(world.source.server(self.server_id), tag.attempt):
+            raise PlanError([problem])
+        loan = Loan(tag.attempt, self.server_id, was_running=self.was_running)
+        world.source.set_server_metadata(self.server_id, loan.metadata())
+        return self.server_id
+
+    def undo(self, world: World, tag: Tag, made: ServerId) -> None:
+        """Take the mark off, if it is ours."""
+        try:
+            loan = Loan.of(world.source.server(made))
+            if loan is not None and loan.attempt == tag.attempt:
+                world.source.set_server_metadata(made, Loan.returned())
+        except NotFound:
+            return
+
+    def leftover(self, made: ServerId) -> str:
+        """Name the server and the mark."""
+        return f"source server {made} is marked: openstack server unset --property {Loan.KEY} {made}"
 
 
 @dataclass(frozen=True)

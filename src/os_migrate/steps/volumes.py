@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from os_migrate.model import ServerId, Side, SnapshotId, Tag, VolumeId, VolumeSpec
+from os_migrate.model import Loan, ServerId, Side, SnapshotId, Tag, VolumeId, VolumeSpec
 from os_migrate.step import Lasts, Step
 from os_migrate.steps.rest import await_volume_at_rest
 from os_migrate.world import World
@@ -102,17 +102,20 @@ class DetachVolume(Step[VolumeId]):
         """Return the volume."""
         return self.volume_id
 
-    def do(self, world: World, tag: Tag) -> VolumeId:  # noqa: ARG002
-        """Detach it."""
+    def do(self, world: World, tag: Tag) -> VolumeId:
+        """Mark it as on loan, and detach it."""
+        loan = Loan(tag.attempt, self.server_id, device=self.device, delete_on_termination=self.delete_on_termination)
+        world.source.set_volume_metadata(self.volume_id, loan.metadata())
         world.source.detach_volume(self.server_id, self.volume_id)
         return self.volume_id
 
     def undo(self, world: World, tag: Tag, made: VolumeId) -> None:  # noqa: ARG002
-        """Attach it again, unless it never left."""
+        """Attach it again, unless it never left, and take the mark off."""
         await_volume_at_rest(world, Side.SOURCE, made)
         world.source.attach_volume(
             self.server_id, made, device=self.device, delete_on_termination=self.delete_on_termination
         )
+        world.source.set_volume_metadata(made, Loan.returned())
 
     def leftover(self, made: VolumeId | None) -> str:
         """Name the volume and its server."""
