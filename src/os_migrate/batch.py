@@ -1,7 +1,11 @@
-"""Many workloads: each in an attempt of its own; a failure stays with its workload."""
+"""Many workloads, several at once: each in an attempt of its own; a failure stays with its workload.
+
+They begin in the order of the file. One begins, and its server is stopped, only when the conversion hosts have room for its
+disks: it doesn't wait in the middle.
+"""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -11,7 +15,8 @@ from os_migrate.errors import Interrupted, OSMigrateError, PlanError, RollbackIn
 from os_migrate.events import Note, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Attempt, AttemptState, Journal
 from os_migrate.model import Server, ServerId
-from os_migrate.plan import Inventory, host_problems, resolve, source_problems, twin_of
+from os_migrate.plan import HOST_DISKS, Inventory, host_problems, resolve, source_problems, twin_of
+from os_migrate.pool import Work, at_once
 from os_migrate.report import WorkloadReport, report_file
 from os_migrate.run import Run, our_fault
 from os_migrate.settings import Settings
@@ -63,7 +68,7 @@ def take_inventory(cloud: Cloud) -> Inventory:
 
 
 def migrate(world: World, journal: Journal, workloads: Sequence[Workload], settings: Settings) -> list[Outcome]:
-    """Migrate workloads one after another. All are checked before the first is touched.
+    """Migrate workloads. All are checked before the first is touched.
 
     Raises:
         Interrupted: the operator stopped the run; what is open can be resumed.
@@ -71,13 +76,14 @@ def migrate(world: World, journal: Journal, workloads: Sequence[Workload], setti
     inventory = take_inventory(world.destination)
     servers = {s.id: s for s in world.source.servers()}
     outcomes = {w.id: _refuse_or_skip(world, journal, w, inventory, servers, settings) for w in workloads}
-    for workload in workloads:
-        if outcomes[workload.id] is None:
-            attempt = journal.begin(workload.id, workload.name)
-            run = Run(world, journal, attempt, settings)
-            outcomes[workload.id] = _carry_out(
-                run, "migrate", partial(_forward, workload=workload, inventory=inventory)
-            )
+
+    def begin(workload: Workload) -> Outcome:
+        run = Run(world, journal, journal.begin(workload.id, workload.name), settings)
+        return _carry_out(run, "migrate", partial(_forward, workload=workload, inventory=inventory))
+
+    ready = [w for w in workloads if outcomes[w.id] is None]
+    ended = _at_once(world, journal, settings, [Work(partial(begin, w), w.copied_disks) for w in ready])
+    outcomes.update({o.server_id: o for o in ended})
     return [o for o in outcomes.values() if o is not None]
 
 
@@ -97,21 +103,21 @@ def resume(
     missing = [a.name for a in attempts if a.state is AttemptState.RUNNING and a.server_id not in by_id]
     if missing:
         raise UserError(f"not in workloads.yml: {', '.join(missing)}", remedy="put them back, or `os-migrate rollback`")
-    outcomes = []
     inventory = take_inventory(world.destination) if any(a.state is AttemptState.RUNNING for a in attempts) else None
-    for attempt in attempts:
+
+    def go_on(attempt: Attempt) -> Outcome:
         run = Run(world, journal, attempt, settings)
-        if attempt.state is AttemptState.RUNNING and inventory is not None:
-            forward = partial(_forward, workload=by_id[attempt.server_id], inventory=inventory)
-            outcome = _carry_out(run, "resume", forward)
-            if isinstance(outcome.error, SourceChanged) and outcome.result is Result.ROLLED_BACK:
-                (outcome,) = migrate(world, journal, [by_id[attempt.server_id]], settings)
-            outcomes.append(outcome)
-        elif attempt.state is AttemptState.COMMITTED:
-            outcomes.append(_carry_out(run, "resume", _finish))
-        else:
-            outcomes.append(_carry_out(run, "roll back", _back))
-    return outcomes
+        if attempt.state is AttemptState.COMMITTED:
+            return _carry_out(run, "resume", _finish)
+        if attempt.state is not AttemptState.RUNNING or inventory is None:
+            return _carry_out(run, "roll back", _back)
+        workload = by_id[attempt.server_id]
+        outcome = _carry_out(run, "resume", partial(_forward, workload=workload, inventory=inventory))
+        if isinstance(outcome.error, SourceChanged) and outcome.result is Result.ROLLED_BACK:
+            (outcome,) = migrate(world, journal, [workload], settings)
+        return outcome
+
+    return _at_once(world, journal, settings, [Work(partial(go_on, a), _disks(a, by_id)) for a in attempts])
 
 
 def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settings: Settings) -> list[Outcome]:
@@ -129,7 +135,23 @@ def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settin
             remedy="`os-migrate resume` finishes the clean-up of the source",
         )
     runs = [Run(world, journal, attempt, settings) for attempt in attempts]
-    return [_carry_out(run, "roll back", _back) for run in runs]
+    return _at_once(world, journal, settings, [Work(partial(_carry_out, run, "roll back", _back)) for run in runs])
+
+
+def _at_once(world: World, journal: Journal, settings: Settings, works: Sequence[Work[Outcome]]) -> list[Outcome]:
+    try:
+        return at_once(works, threads=settings.workloads.parallel, slots=HOST_DISKS, stop=world.clock.stop)
+    except KeyboardInterrupt:
+        open_attempts = journal.unfinished()
+        raise Interrupted(
+            f"stopped while {', '.join(a.name for a in open_attempts) or 'nothing'} was in progress",
+            remedy=f"`os-migrate resume {' '.join(a.id for a in open_attempts)}`",
+        ) from None
+
+
+def _disks(attempt: Attempt, workloads: Mapping[ServerId, Workload]) -> int:
+    workload = workloads.get(attempt.server_id)
+    return workload.copied_disks if workload else 0
 
 
 def _refuse_finished(attempts: Sequence[Attempt]) -> None:
@@ -191,20 +213,12 @@ def _carry_out(run: Run, activity: str, act: Callable[[Run], Outcome]) -> Outcom
     )
     began = time.monotonic()
     try:
-        outcome = _try(run, act)
-    except KeyboardInterrupt:
-        error = Interrupted(f"stopped while {attempt.name} was in progress", remedy=f"`os-migrate resume {attempt.id}`")
-        raise error from None
-    return _tell_end(world, outcome, time.monotonic() - began)
-
-
-def _try(run: Run, act: Callable[[Run], Outcome]) -> Outcome:
-    try:
-        return act(run)
+        outcome = act(run)
     except OSMigrateError as error:
-        return _fail(run, error)
+        outcome = _fail(run, error)
     except Exception as error:  # noqa: BLE001 (the runner: a fault of ours must not leave a server off either)
-        return _fail(run, our_fault(error))
+        outcome = _fail(run, our_fault(error))
+    return _tell_end(world, outcome, time.monotonic() - began)
 
 
 def _forward(run: Run, workload: Workload, inventory: Inventory) -> Outcome:

@@ -5,7 +5,7 @@ Pure: it looks only at what it is given, and finds every problem at once. `Inven
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from os_migrate.errors import PlanError, Problem
 from os_migrate.model import (
@@ -39,6 +39,9 @@ from os_migrate.workload import (
     WorkloadFloatingIp,
     WorkloadPort,
 )
+
+HOST_DISKS: Final = 24
+"""How many volumes a conversion host can take beside its own disk: QEMU's usual PCI slots, less what else needs one."""
 
 N = TypeVar("N", bound=Named)
 

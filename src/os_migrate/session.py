@@ -54,8 +54,9 @@ def open_session(settings: Settings, events: Events, *, hosts: bool, lock: bool)
         if lock:
             stack.enter_context(locked(settings.data_dir))
         journal = stack.enter_context(open_journal(settings.data_dir))
-        source = clouds.connect(settings.source, settings.clouds_path, name="source")
-        destination = clouds.connect(settings.destination, settings.clouds_path, name="destination")
+        clock = SystemClock()
+        source = clouds.connect(settings.source, settings.clouds_path, name="source", clock=clock)
+        destination = clouds.connect(settings.destination, settings.clouds_path, name="destination", clock=clock)
         claim(settings.data_dir, source.project_id())
         destination.project_id()  # so that wrong credentials show before anything begins
         sides: Clouds = {Side.SOURCE: source, Side.DESTINATION: destination}
@@ -65,7 +66,7 @@ def open_session(settings: Settings, events: Events, *, hosts: bool, lock: bool)
             source_host=_open_host(stack, sides, settings, Side.SOURCE) if hosts else None,
             destination_host=_open_host(stack, sides, settings, Side.DESTINATION) if hosts else None,
             events=events,
-            clock=SystemClock(),
+            clock=clock,
             timeout_s=settings.workloads.timeout_s,
         )
         yield Session(settings, journal, world, sides)

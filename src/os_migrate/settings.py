@@ -97,6 +97,7 @@ class WorkloadSettings:
     cleanup_on_failure: bool = True
     boot_volume_prefix: str = "os-migrate-"
     timeout_s: float = 1800.0
+    parallel: int = 4
 
 
 @dataclass(frozen=True)

@@ -249,4 +249,14 @@ class Workload:
     @property
     def copies(self) -> bool:
         """Say whether any disk is copied, so that conversion hosts are needed."""
-        return self.migration.data_copy and bool(self.migration.boot_disk_copy or self.params.volumes)
+        return self.copied_disks > 0
+
+    @property
+    def copied_disks(self) -> int:
+        """Return how many disks are copied: so many are attached to each conversion host at a time."""
+        if not self.migration.data_copy:
+            return 0
+        boots_from_image = self.params.image_ref is not None
+        if self.migration.boot_disk_copy:
+            return len(self.params.volumes) + boots_from_image
+        return max(0, len(self.params.volumes) - (not boots_from_image))

@@ -4,6 +4,7 @@
 Calls raise the errors of `errors.py` and nothing else. A deletion of what is not there succeeds.
 """
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -233,19 +234,30 @@ class Clock(Protocol):
         """Return seconds since the epoch."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait. Raise KeyboardInterrupt once the run is to stop: a thread is told so where it waits."""
+
+    def stop(self) -> None:
+        """Let all that wait, and all that will, stop."""
 
 
 class SystemClock:
     """The machine's clock."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
 
     def now(self) -> float:
         """Return seconds since the epoch."""
         return time.time()
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
+        """Wait. Raise KeyboardInterrupt once the run is to stop."""
+        if self._stopped.wait(seconds):
+            raise KeyboardInterrupt
+
+    def stop(self) -> None:
+        """Let all that wait, and all that will, stop."""
+        self._stopped.set()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from os_migrate.world import World
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.host import FakeHost
 from tests.fakes.journal import TestJournal
-from tests.fakes.seam import FakeClock, Hook, Seam
+from tests.fakes.seam import FakeClock, Hook, QuickClock, Seam
 from tests.fakes.state import PROMPT, Latency
 from tests.fakes.workloads import Shape, add_host, add_workload, expected_disks, furnish
 
@@ -25,9 +25,9 @@ from tests.fakes.workloads import Shape, add_host, add_workload, expected_disks,
 class Scene:
     """Two clouds, and one workload of each given shape in the source."""
 
-    def __init__(self, directory: Path, *shapes: Shape, latency: Latency = PROMPT) -> None:
-        self.clock = FakeClock()
+    def __init__(self, directory: Path, *shapes: Shape, latency: Latency = PROMPT, parallel: int = 1) -> None:
         self.seam = Seam()
+        self.clock = FakeClock() if parallel == 1 else QuickClock(self.seam, 200)
         self.violations: list[str] = []
         self.workloads: list[Workload] = []
         self.source = FakeCloud("source", self.clock, self.seam, latency)
@@ -41,7 +41,9 @@ class Scene:
             for number, shape in enumerate(shapes)
         ]
         stop = any(shape.runs for shape in shapes)
-        self.settings = Settings(data_dir=directory, workloads=WorkloadSettings(stop_before_migration=stop))
+        self.settings = Settings(
+            data_dir=directory, workloads=WorkloadSettings(stop_before_migration=stop, parallel=parallel)
+        )
         self.events = Events()
         self._path = directory / "journal.sqlite"
         self.journal: Journal = TestJournal(self._path, self.seam, self.clock)

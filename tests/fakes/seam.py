@@ -4,6 +4,8 @@ with seam.call("source", "create_volume"):      hook.before  may raise: the call
     ...the effect...                            hook.after   may raise: it had its effect, the answer is lost
 """
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,16 +51,18 @@ class Seam:
     hook: Hook = field(default_factory=Hook)
     checks: list[Callable[[], None]] = field(default_factory=list)
     changes: int = 0  # of the world, by calls and by itself
+    lock: threading.RLock = field(default_factory=threading.RLock)  # one call at a time, whoever calls
 
     @contextmanager
     def call(self, where: str, verb: str, *, mutates: bool = True) -> Iterator[Call]:
         call = Call(where, verb, mutates)
-        for check in self.checks:
-            check()
-        self.hook.before(call)
-        yield call
-        self.changes += mutates
-        self.hook.after(call)
+        with self.lock:
+            for check in self.checks:
+                check()
+            self.hook.before(call)
+            yield call
+            self.changes += mutates
+            self.hook.after(call)
 
 
 class FakeClock:
@@ -76,3 +80,29 @@ class FakeClock:
         self._now += seconds
         for listener in self.listeners:
             listener()
+
+    def stop(self) -> None:
+        """Nobody waits here."""
+
+
+class QuickClock(FakeClock):
+    """The machine's time, `factor` times as quick: for several threads, which wait side by side."""
+
+    def __init__(self, seam: Seam, factor: float) -> None:
+        super().__init__()
+        self._seam, self._factor = seam, factor
+        self._began = time.monotonic()
+        self._stopped = threading.Event()
+
+    def now(self) -> float:
+        return self._now + (time.monotonic() - self._began) * self._factor
+
+    def sleep(self, seconds: float) -> None:
+        if self._stopped.wait(seconds / self._factor):
+            raise KeyboardInterrupt
+        with self._seam.lock:
+            for listener in self.listeners:
+                listener()
+
+    def stop(self) -> None:
+        self._stopped.set()

@@ -1,3 +1,6 @@
+import os
+import signal
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -11,7 +14,7 @@ from os_migrate.model import ServerStatus
 from tests.crash.instants import KillAt, die
 from tests.fakes.scene import Scene
 from tests.fakes.seam import Call, Hook
-from tests.fakes.workloads import BY_NAME
+from tests.fakes.workloads import BY_NAME, SHAPES
 
 RICH = BY_NAME["volume_boot_two_volumes_running"]
 LOCAL = BY_NAME["image_copied_running"]
@@ -273,3 +276,51 @@ def test_missing_hosts_are_refused_only_where_disks_are_copied(tmp_path):
     outcomes = batch.migrate(world, scene.journal, scene.workloads, scene.settings)
     assert results(outcomes) == [Result.FAILED, Result.MIGRATED]
     assert outcomes[0].detail.count("os-migrate hosts deploy") == 2
+
+
+# At once ---------------------------------------------------------------------------------------------------------------
+
+
+def test_many_workloads_at_once_are_all_migrated(tmp_path):
+    scene = Scene(tmp_path, *SHAPES, *SHAPES, parallel=5)
+    scene.assert_migrated(scene.migrate())
+
+
+def test_failure_of_one_does_not_touch_those_beside_it(tmp_path):
+    scene = Scene(tmp_path, RICH, LOCAL, PLAIN, RICH, parallel=4)
+    outcomes = scene.migrate(FailVerb("create_server", CloudError("no valid host"), times=1))
+    assert Counter(results(outcomes)) == {Result.MIGRATED: 3, Result.ROLLED_BACK: 1}
+
+
+def test_hosts_never_get_more_disks_than_they_can_take(tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "HOST_DISKS", 6)
+    scene = Scene(tmp_path, *[RICH] * 5, parallel=5)
+
+    class Watch(Hook):
+        most = 0
+
+        def before(self, call):
+            host = scene.source._machines[scene.source_host.server_id]
+            self.most = max(self.most, len(host.view.volumes))
+
+    watch = Watch()
+    scene.assert_migrated(scene.migrate(watch))
+    assert watch.most == 6
+
+
+def test_run_that_is_stopped_leaves_all_that_ran_to_be_resumed(tmp_path):
+    scene = Scene(tmp_path, RICH, LOCAL, RICH, parallel=3)
+
+    class Press(Hook):
+        pressed = False
+
+        def before(self, call):
+            if call.verb == "start CopyJob" and not self.pressed:
+                self.pressed = True
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted) as caught:
+        scene.migrate(Press())
+    open_attempts = scene.journal.unfinished()
+    assert len(open_attempts) == 3
+    assert all(a.id in caught.value.remedy for a in open_attempts)

@@ -78,7 +78,7 @@ def test_a_data_dir_belongs_to_one_project(tmp_path):
 def scene(tmp_path, monkeypatch) -> Scene:
     scene = Scene(tmp_path, Shape("one"))
     by_name = {"source": scene.source, "destination": scene.destination}
-    monkeypatch.setattr(session.clouds, "connect", lambda _settings, _path, *, name: by_name[name])
+    monkeypatch.setattr(session.clouds, "connect", lambda _settings, _path, *, name, clock: by_name[name])
     return scene
 
 

@@ -195,6 +195,7 @@ VARIABLES: Mapping[str, Variable] = {
     "os_migrate_workload_stop_before_migration": Variable("workloads", "stop_before_migration", flag),
     "os_migrate_workload_cleanup_on_failure": Variable("workloads", "cleanup_on_failure", flag),
     "os_migrate_workload_boot_volume_prefix": Variable("workloads", "boot_volume_prefix", text),
+    "os_migrate_workloads_parallel": Variable("workloads", "parallel", integer),
     "os_migrate_timeout": Variable("workloads", "timeout_s", seconds),
     **_host("src", "source_host"),
     **_host("dst", "destination_host"),
