@@ -49,6 +49,10 @@ A `permitopen` that would close TCP ports too closes the sockets of the exports 
 same list, which can't name one ("Received request to connect to path ..., but the request was denied").
 """
 
+CONVERSATIONS: Final = 6
+"""Agents that are talked with at a time, so that a job that is slow to start holds up no other workload: each is one of the
+sessions that the connection has (`ssh.SESSIONS`)."""
+
 ANSWER_S: Final = READY_S + 30.0
 """What a verb of the agent may take: a start waits for its sockets."""
 
@@ -69,7 +73,8 @@ class RemoteHost:
         self._server_id = server_id
         self._ssh = ssh
         self._lock = threading.Lock()
-        self._talk: Program | None = None
+        self._conversations = threading.BoundedSemaphore(CONVERSATIONS)
+        self._idle: list[Program] = []
 
     @property
     def name(self) -> str:
@@ -88,8 +93,7 @@ class RemoteHost:
 
     def close(self) -> None:
         """End the connection. Jobs go on."""
-        with self._lock:
-            self._hang_up()
+        self._hang_up()
         self._ssh.close()
 
     # Jobs ------------------------------------------------------------------------------------------------------------
@@ -239,42 +243,48 @@ class RemoteHost:
     def _ask(self, verb: str, request: Mapping[str, object]) -> dict[str, Any]:
         """Let the agent do a verb. All verbs can be repeated without harm."""
         line = json.dumps({"verb": verb, **request}).encode()
-        with self._lock:
+        with self._conversations:
             try:
-                said = self._agent().ask(line, ANSWER_S)
+                said = self._say(line)
             except ProgramEnded as ended:
-                self._hang_up()
                 if any(words in ended.completed.stderr for words in NO_AGENT):
                     self._put_agent()
                 elif ended.completed.returncode != SSH_FAILED:
                     raise self._error(verb, ended.completed) from None
-                said = self._ask_again(verb, line)
-            except (HostUnreachable, AccessRefused):
-                self._hang_up()
-                raise
+                said = self._say_again(verb, line)
         answer: dict[str, Any] = json.loads(said)
         if "error" in answer:
             raise HostError(f"{self.name}: {verb} failed: {answer['error']}", remedy=REMEDY)
         return dict(answer["answer"])
 
-    def _ask_again(self, verb: str, line: bytes) -> bytes:
+    def _say(self, line: bytes) -> bytes:
+        """Say a line to an agent that nobody else talks with, and return its answer."""
+        with self._lock:
+            talk = self._idle.pop() if self._idle else None
+        talk = talk or self._ssh.open(["sudo", "-n", *PYTHON, AGENT_PATH, "talk"])
         try:
-            return self._agent().ask(line, ANSWER_S)
+            said = talk.ask(line, ANSWER_S)
+        except BaseException:
+            talk.close()
+            raise
+        with self._lock:
+            self._idle.append(talk)
+        return said
+
+    def _say_again(self, verb: str, line: bytes) -> bytes:
+        self._hang_up()  # what broke one conversation broke the others
+        try:
+            return self._say(line)
         except ProgramEnded as ended:
-            self._hang_up()
             if ended.completed.returncode == SSH_FAILED:
                 raise HostUnreachable(f"{self.name}: the connection broke twice", remedy=REMEDY) from None
             raise self._error(verb, ended.completed) from None
 
-    def _agent(self) -> Program:
-        if self._talk is None:
-            self._talk = self._ssh.open(["sudo", "-n", *PYTHON, AGENT_PATH, "talk"])
-        return self._talk
-
     def _hang_up(self) -> None:
-        if self._talk is not None:
-            self._talk.close()
-            self._talk = None
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for talk in idle:
+            talk.close()
 
     def _put_agent(self) -> None:
         text, new = AGENT_PATH.removesuffix("c"), f"{AGENT_PATH}.new"
