@@ -89,11 +89,16 @@ exec mount --no-canonicalize --bind "${1#*:}" "$2"
 
 _EBTABLES = """\
 #!/bin/sh
-# ebtables-nft can't delete a rule with --among-src and ends with 4, "try again": Neutron's agent then tries for ever, with
-# growing pauses, and every new server waits for it. That the rule isn't there (1) is what it can live with.
+# ebtables-nft can't delete a rule with --among-src and ends with 4, "try again". Neutron's agent then tries for ever, and no
+# server gets its network any more. Such rules alone are in these chains, before the last one, and the agent makes them anew.
 /usr/sbin/ebtables "$@"
 code=$?
-case "$code $*" in "4 "*" -D "*) exit 1 ;; esac
+case "$code $*" in
+"4 -t nat --concurrent -D neutronMAC-"*)
+    /usr/sbin/ebtables -t nat --concurrent -F "$5"
+    exec /usr/sbin/ebtables -t nat --concurrent -A "$5" -j DROP
+    ;;
+esac
 exit $code
 """
 
