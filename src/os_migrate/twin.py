@@ -1,5 +1,6 @@
 """Describe the twin: its volumes, its disks in their order, and the server itself. Pure."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from os_migrate.model import BlockDevice, Nic, ServerSpec, Tag, VolumeId, VolumeSpec
@@ -11,9 +12,23 @@ NAME_LIMIT = 255
 """The longest name that Cinder and Nova take."""
 
 
+def server_name(workload: Workload) -> str:
+    """Return the twin's name: the workload's, without what Nova refuses, or the id where nothing is left."""
+    return _printable(workload.name) or workload.id
+
+
 def boot_volume_name(workload: Workload, prefix: str) -> str:
     """Return the name of a volume that a boot disk is copied into, where nobody says another."""
-    return f"{prefix}{workload.name}"[:NAME_LIMIT]
+    return _printable(f"{prefix}{workload.name}")
+
+
+def _printable(name: str) -> str:
+    """Return a name without what Nova refuses in one: spaces around it, control characters, and all beyond U+FFFF.
+
+    Source: valid_name_regex in https://opendev.org/openstack/nova/src/branch/master/nova/api/validation/parameter_types.py
+    """
+    kept = [c for c in name if c < "\uffff" and ((kind := unicodedata.category(c)) == "Zs" or kind[0] not in "CZ")]
+    return "".join(kept).strip()[:NAME_LIMIT].strip()
 
 
 def volume_spec(
@@ -71,7 +86,7 @@ def server_spec(
     """Describe the twin."""
     params = workload.params
     return ServerSpec(
-        name=params.name,
+        name=server_name(workload),
         flavor_id=target.flavor_id,
         nics=nics,
         block_devices=block_devices(workload, target, copied),

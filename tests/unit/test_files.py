@@ -64,7 +64,10 @@ def test_what_is_written_is_read_back(example):
 ODD_NAMES = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 
 
-@given(name=ODD_NAMES, metadata=st.dictionaries(ODD_NAMES, ODD_NAMES, max_size=3), tag=ODD_NAMES)
+TAGS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters=",/"), min_size=1, max_size=12)
+
+
+@given(name=ODD_NAMES, metadata=st.dictionaries(ODD_NAMES, ODD_NAMES, max_size=3), tag=TAGS)
 def test_odd_names_survive(name, metadata, tag):
     (workload,) = parse_workloads(EXAMPLE, "workloads.yml")
     params = dataclasses.replace(

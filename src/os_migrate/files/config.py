@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from os_migrate.errors import PlanError, Problem, UserError
+from os_migrate.errors import PlanError, Problem
 from os_migrate.files import marked
 from os_migrate.files.marked import BadValueError, Document, Tagged
 from os_migrate.files.templates import Templates
@@ -47,7 +47,7 @@ def load_settings(
         PlanError: with every problem, each with its line.
     """
     problems: list[Problem] = []
-    document = _read(file) if file is not None else Document("", None)
+    document = marked.read(file, absent="name it with --settings") if file is not None else Document("", None)
     values = _top(document)
     where = {name: document.where((name,)) for name in values if name.startswith(PREFIX)}
     for name, typed in overrides.items():
@@ -70,17 +70,6 @@ def load_settings(
         raise PlanError(problems)
     base = file.parent if file is not None and "os_migrate_data_dir" not in overrides else Path()
     return _settings(sections, base)
-
-
-def _read(file: Path) -> Document:
-    try:
-        return marked.parse(file.read_text(encoding="utf-8"), str(file))
-    except FileNotFoundError:
-        raise UserError(f"there is no settings file {file}", remedy="name it with --settings") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{file} is not UTF-8 text", remedy="save it as UTF-8") from None
-    except OSError as error:
-        raise UserError(f"can't read {file}: {error.strerror}", remedy="check its permissions") from None
 
 
 def _top(document: Document) -> dict[str, object]:

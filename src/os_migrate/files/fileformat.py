@@ -18,6 +18,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from os_migrate.files import marked
 from os_migrate.files.marked import BadValueError, Tagged
+from os_migrate.files.values import refusals
 from os_migrate.workload import (
     DeviceInfo,
     FloatingIpInfo,
@@ -48,7 +49,7 @@ RENAMED: Final = {"info": "_info", "migration": "_migration_params"}
 class Fault:
     """What is wrong with a resource; `path` leads to the value within it."""
 
-    path: marked.Path
+    path: marked.Steps
     what: str
     remedy: str = ""
 
@@ -56,9 +57,10 @@ class Fault:
 def structure(resource: object) -> Workload | list[Fault]:
     """Return the workload that a resource describes, or all that is wrong with it."""
     try:
-        return _converter.structure(resource, Workload)
+        workload = _converter.structure(resource, Workload)
     except (BaseValidationError, BadValueError) as error:
         return list(faults_of(error))
+    return [Fault(*refused) for refused in refusals(workload)] or workload
 
 
 def unstructure(workload: Workload) -> dict[str, object]:
@@ -67,7 +69,7 @@ def unstructure(workload: Workload) -> dict[str, object]:
     return unstructured
 
 
-def faults_of(error: BaseException, path: marked.Path = ()) -> Iterator[Fault]:
+def faults_of(error: BaseException, path: marked.Steps = ()) -> Iterator[Fault]:
     """Yield what cattrs collected, each with the path to the value."""
     match error:
         case BaseValidationError():
@@ -85,7 +87,7 @@ def faults_of(error: BaseException, path: marked.Path = ()) -> Iterator[Fault]:
             yield Fault(path, str(error), "docs/files.md describes it")
 
 
-def _step(error: BaseException) -> marked.Path:
+def _step(error: BaseException) -> marked.Steps:
     for note in getattr(error, "__notes__", ()):
         if isinstance(note, AttributeValidationNote):
             return (RENAMED.get(note.name, note.name),)
@@ -94,19 +96,24 @@ def _step(error: BaseException) -> marked.Path:
     return ()
 
 
-def _describe(value: object) -> str:
+def described(value: object) -> str:
     """Say what a value is, without the value: it may be a secret."""
-    names = {dict: "a mapping", list: "a list", str: "text", bool: "true or false"}
+    names = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", float: "a decimal number"}
     if isinstance(value, Tagged):
         return str(value)
     return "nothing" if value is None else names.get(type(value), "a number")
 
 
+def _instead_of_text(value: object) -> str:
+    """Say what stands where text is needed, and how it becomes text."""
+    quotes = ": put it in quotes" if isinstance(value, bool | int | float) else ""
+    return f"must be text, is {described(value)}{quotes}"
+
+
 def _strict(wanted: type, name: str) -> Callable[[object, object], Any]:
     def check(value: object, _: object) -> object:
         if type(value) is not wanted:
-            quote = ": put it in quotes" if wanted is str and not isinstance(value, dict | list | Tagged | None) else ""
-            raise BadValueError(f"must be {name}, is {_describe(value)}{quote}")
+            raise BadValueError(_instead_of_text(value) if wanted is str else f"must be {name}, is {described(value)}")
         return value
 
     return check
@@ -115,10 +122,10 @@ def _strict(wanted: type, name: str) -> Callable[[object, object], Any]:
 def _texts(value: object, _: object) -> dict[str, str]:
     """Read a mapping of texts."""
     if not isinstance(value, dict):
-        raise BadValueError(f"must be a mapping, is {_describe(value)}")
+        raise BadValueError(f"must be a mapping, is {described(value)}")
     for key, item in value.items():
         if not isinstance(item, str):
-            raise BadValueError(f"{key} must be text, is {_describe(item)}: put it in quotes")
+            raise BadValueError(f"{key} {_instead_of_text(item)}")
     return value
 
 
@@ -126,14 +133,15 @@ def _mode(value: object, modes: type[FloatingIpMode | PortCreationMode]) -> Floa
     try:
         return modes(str(value))
     except ValueError:
-        raise BadValueError(f"must be one of {', '.join(modes)}, is {value!r}") from None
+        given = repr(value) if isinstance(value, str) else described(value)
+        raise BadValueError(f"must be one of {', '.join(modes)}, is {given}") from None
 
 
 def _flag_or_text(value: object, _: object) -> object:
     """Read `config_drive`, which Nova reports as a boolean, as "True" or as ""."""
     if value is None or isinstance(value, bool | str):
         return value
-    raise BadValueError(f"must be true or false, is {_describe(value)}")
+    raise BadValueError(f"must be true or false, is {described(value)}")
 
 
 def _tuple_of(kind: Any, converter: Converter) -> Callable[[object, object], Any]:
@@ -142,7 +150,7 @@ def _tuple_of(kind: Any, converter: Converter) -> Callable[[object, object], Any
 
     def check(value: object, _: object) -> object:
         if not isinstance(value, list):
-            raise BadValueError(f"must be a list, is {_describe(value)}")
+            raise BadValueError(f"must be a list, is {described(value)}")
         return tuple(structure_list(value, as_list))
 
     return check
@@ -162,7 +170,7 @@ def _reader_of(cls: type, converter: Converter) -> Callable[[object, object], An
 
     def check(value: object, _: object) -> object:
         if not isinstance(value, dict):
-            raise BadValueError(f"must be a mapping, is {_describe(value)}")
+            raise BadValueError(f"must be a mapping, is {described(value)}")
         given = {key: item for key, item in value.items() if item is not None or key not in defaults}
         return read(_as_today(given, cls), cls)
 

@@ -8,19 +8,28 @@ unknown tag (`!vault`) becomes a `Tagged` value, which whoever doesn't expect it
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
 import yaml
 
-from os_migrate.errors import PlanError, Problem
+from os_migrate.errors import PlanError, Problem, UserError
 
-Path = tuple[str | int, ...]
+Steps = tuple[str | int, ...]
 """The keys and list positions that lead to a value."""
 
 # The C parser is ten times faster; a file of a thousand servers has a hundred thousand lines.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 STANDARD = "tag:yaml.org,2002:"
-"""Begins the tags of YAML's own types."""
+"""Begins the tags of YAML's own types, and of the Python objects that PyYAML could make: here nothing makes them."""
+
+KNOWN: Final = {
+    STANDARD + kind for kind in ("null", "bool", "int", "float", "str", "timestamp", "value", "merge", "map", "seq")
+}
+
+DEEPEST: Final = 50
+"""A file of ours is ten values deep; the parser would crash far beyond."""
 
 _TRUE = {"true", "yes", "on"}
 _DECIMAL = re.compile(r"[-+]?[0-9][0-9_]*")
@@ -37,7 +46,7 @@ class Tagged:
     tag: str
 
     def __str__(self) -> str:
-        return f"a {self.tag} value"
+        return f"a {self.tag.replace(STANDARD, '!!')} value"
 
 
 @dataclass(frozen=True)
@@ -59,37 +68,78 @@ class Document:
             raise PlanError(builder.problems)
         return built
 
-    def line(self, path: Path) -> int:
-        """Return the line of the value that `path` leads to, or of the nearest value around it."""
+    def line(self, steps: Steps) -> int:
+        """Return the line of the value that `steps` lead to, or of the nearest value around it."""
         node, line = self.root, 1
-        for step in path:
+        for step in steps:
             found = next((pair for pair in _children(node) if pair[0] == step), None)
             if found is None:
                 break
             _, line, node = found
         return line
 
-    def where(self, path: Path) -> str:
+    def where(self, steps: Steps) -> str:
         """Return `file:line` of a value."""
-        return f"{self.file}:{self.line(path)}"
+        return f"{self.file}:{self.line(steps)}"
+
+
+def read(file: Path, *, absent: str) -> Document:
+    """Read and parse a file of one YAML document; `absent` is the remedy where there is none.
+
+    Raises:
+        UserError: it can't be read.
+        PlanError: it isn't YAML; with line and column.
+    """
+    try:
+        if file.exists() and not file.is_file():  # to open a pipe would wait for ever
+            raise UserError(f"{file} is not a file", remedy="move it away, or name another")
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"there is no {file}", remedy=absent) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise PlanError([Problem(f"{file}:{line}", "this is not UTF-8 text", "save the file as UTF-8")]) from None
+    except OSError as error:
+        raise UserError(
+            f"can't read {file}: {error.strerror}", remedy="mend what is in the way, or name another"
+        ) from None
+    return parse(text, str(file))
 
 
 def parse(text: str, file: str) -> Document:
     """Parse one YAML document.
 
     Raises:
-        PlanError: it isn't YAML; with the line.
+        PlanError: it isn't YAML; with line and column.
     """
     try:
+        _refuse_depth(text, file)
         return Document(file, yaml.compose(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
         what = f"this is not YAML: {error.problem or error.context}"
-        raise PlanError([Problem(f"{file}:{line}", what, "mend the line or the one before it")]) from None
+        where = _place(file, error.problem_mark or error.context_mark)
+        raise PlanError([Problem(where, what, "mend the line or the one before it")]) from None
     except yaml.reader.ReaderError as error:
+        # PyYAML's two parsers disagree on how they count up to it.
+        odd = yaml.reader.Reader.NON_PRINTABLE.search(text)
+        before = text[: odd.start()] if odd else ""
+        where = f"{file}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
         what = f"this is not YAML: {error.reason}"
-        raise PlanError([Problem(f"{file}:1", what, "save the file as UTF-8 text")]) from None
+        raise PlanError([Problem(where, what, 'remove the character, or write it as "\\x07"')]) from None
+
+
+def _refuse_depth(text: str, file: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            what = f"this is more than {DEEPEST} values deep"
+            raise PlanError([Problem(_place(file, event.start_mark), what, "no file of ours is")])
+
+
+def _place(file: str, mark: Any) -> str:
+    """Return `file:line:column` of one of PyYAML's marks: its two parsers have different ones."""
+    return f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else f"{file}:1"
 
 
 def _children(node: yaml.Node | None) -> Iterator[tuple[str | int, int, yaml.Node]]:
@@ -113,7 +163,7 @@ class _Builder:
 
     def build(self, node: yaml.Node) -> object:
         if isinstance(node, yaml.ScalarNode):
-            return _scalar(node)
+            return self._scalar(node)
         if id(node) in self._built:
             return self._built[id(node)]
         if id(node) in self._open:
@@ -126,7 +176,7 @@ class _Builder:
         return value
 
     def _value(self, node: yaml.Node) -> object:
-        if not node.tag.startswith(STANDARD):
+        if node.tag not in KNOWN:
             return Tagged(node.tag)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node)
@@ -145,13 +195,21 @@ class _Builder:
             built[key] = self.build(value_node)
         return built
 
+    def _scalar(self, node: yaml.ScalarNode) -> object:
+        try:
+            return _scalar(node)
+        except ValueError:
+            self._problem(node, "this is no number that can be read", "mend it, or put it in quotes")
+            return None
+
     def _problem(self, node: yaml.Node, what: str, remedy: str) -> None:
         self.problems.append(Problem(f"{self.file}:{node.start_mark.line + 1}", what, remedy))
 
 
 def _scalar(node: yaml.ScalarNode) -> object:
+    """Return a scalar's value. Raise ValueError for a number that is none, or has thousands of digits."""
     text: str = node.value
-    if not node.tag.startswith(STANDARD):
+    if node.tag not in KNOWN:
         return Tagged(node.tag)
     match node.tag.removeprefix(STANDARD):
         case "null":

@@ -15,10 +15,10 @@ from typing import Final
 import yaml
 
 from os_migrate import __version__
-from os_migrate.errors import PlanError, Problem, UserError
+from os_migrate.errors import PlanError, Problem
 from os_migrate.files import marked
 from os_migrate.files.durable import write_atomically
-from os_migrate.files.fileformat import Fault, structure, unstructure
+from os_migrate.files.fileformat import Fault, described, structure, unstructure
 from os_migrate.files.marked import Document
 from os_migrate.model import ServerId
 from os_migrate.workload import Workload
@@ -30,6 +30,8 @@ except ImportError:
 
 WORKLOADS_FILE: Final = "workloads.yml"
 VERSION_KEY: Final = "os_migrate_version"
+KNOWN_VERSIONS: Final = ("1.", "2.0")
+"""Begin the versions whose fields are known here."""
 
 
 def read_workloads(file: Path) -> tuple[Workload, ...]:
@@ -39,20 +41,15 @@ def read_workloads(file: Path) -> tuple[Workload, ...]:
         PlanError: with every problem, each with its line.
         UserError: the file isn't there or can't be read.
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"there is no {file}", remedy="run `os-migrate export workloads` first") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{file} is not UTF-8 text", remedy="save it as UTF-8") from None
-    except OSError as error:
-        raise UserError(f"can't read {file}: {error.strerror}", remedy="check its permissions") from None
-    return parse_workloads(text, str(file))
+    return _workloads(marked.read(file, absent="run `os-migrate export workloads` first"))
 
 
 def parse_workloads(text: str, file: str) -> tuple[Workload, ...]:
     """Return the workloads that `text` describes; `file` is for the errors."""
-    document = marked.parse(text, file)
+    return _workloads(marked.parse(text, file))
+
+
+def _workloads(document: Document) -> tuple[Workload, ...]:
     resources, problems = _resources(document)
     workloads: list[Workload] = []
     first: dict[ServerId, str] = {}
@@ -69,7 +66,7 @@ def parse_workloads(text: str, file: str) -> tuple[Workload, ...]:
         first.setdefault(result.id, here)
         workloads.append(result)
     if problems:
-        raise PlanError(problems)
+        raise PlanError([*_other_version(document), *problems])
     return tuple(workloads)
 
 
@@ -77,22 +74,37 @@ def _resources(document: Document) -> tuple[list[object], list[Problem]]:
     value = document.value()
     remedy = f"it must hold {VERSION_KEY} and resources, as `os-migrate export workloads` writes them"
     if not isinstance(value, dict):
-        return [], [Problem(document.where(()), "this is no resource file", remedy)]
+        return [], [Problem(document.where(()), f"this is no resource file: it holds {described(value)}", remedy)]
     problems = [
         Problem(document.where((key,)), f"unknown key {key}", "remove it")
         for key in value
         if key not in {VERSION_KEY, "resources"}
     ]
-    if not isinstance(value.get(VERSION_KEY), str | float | int):
-        problems.append(Problem(document.where((VERSION_KEY,)), f"{VERSION_KEY} is missing", remedy))
+    version = value.get(VERSION_KEY)
+    if isinstance(version, bool) or not isinstance(version, str | float | int):
+        what = (
+            f"{VERSION_KEY} is missing" if version is None else f"{VERSION_KEY} must be text, is {described(version)}"
+        )
+        problems.append(Problem(document.where((VERSION_KEY,)), what, remedy))
     resources = value.get("resources")
     if not isinstance(resources, list):
-        problems.append(Problem(document.where(("resources",)), "resources must be a list", remedy))
+        what = f"resources must be a list, is {described(resources)}"
+        problems.append(Problem(document.where(("resources",)), what, remedy))
         return [], problems
     return resources, problems
 
 
-def _problem(document: Document, path: marked.Path, resource: object, fault: Fault) -> Problem:
+def _other_version(document: Document) -> list[Problem]:
+    """Return the problem that may explain the others: the file is of a version whose fields we don't know."""
+    value = document.value()
+    version = value.get(VERSION_KEY) if isinstance(value, dict) else None
+    if not isinstance(version, str) or version.startswith(KNOWN_VERSIONS):
+        return []
+    what = f"the file says it is of version {version}, whose fields may differ: this is OS Migrate {__version__}"
+    return [Problem(document.where((VERSION_KEY,)), what, "read it with that version, or export the servers again")]
+
+
+def _problem(document: Document, path: marked.Steps, resource: object, fault: Fault) -> Problem:
     dotted = ".".join(str(step) for step in fault.path)
     what = f"server {_called(resource)}: {dotted + ': ' if dotted else ''}{fault.what}"
     return Problem(document.where((*path, *fault.path)), what, fault.remedy)
