@@ -79,7 +79,7 @@ def migrate(world: World, journal: Journal, workloads: Sequence[Workload], setti
 
     def begin(workload: Workload) -> Outcome:
         run = Run(world, journal, journal.begin(workload.id, workload.name), settings)
-        return _carry_out(run, "migrate", partial(_forward, workload=workload, inventory=inventory))
+        return carry_out(run, "migrate", partial(_forward, workload=workload, inventory=inventory))
 
     ready = [w for w in workloads if outcomes[w.id] is None]
     ended = _at_once(world, journal, settings, [Work(partial(begin, w), w.copied_disks) for w in ready])
@@ -108,11 +108,11 @@ def resume(
     def go_on(attempt: Attempt) -> Outcome:
         run = Run(world, journal, attempt, settings)
         if attempt.state is AttemptState.COMMITTED:
-            return _carry_out(run, "resume", _finish)
+            return carry_out(run, "resume", _finish)
         if attempt.state is not AttemptState.RUNNING or inventory is None:
-            return _carry_out(run, "roll back", _back)
+            return carry_out(run, "roll back", _back)
         workload = by_id[attempt.server_id]
-        outcome = _carry_out(run, "resume", partial(_forward, workload=workload, inventory=inventory))
+        outcome = carry_out(run, "resume", partial(_forward, workload=workload, inventory=inventory))
         if isinstance(outcome.error, SourceChanged) and outcome.result is Result.ROLLED_BACK:
             (outcome,) = migrate(world, journal, [workload], settings)
         return outcome
@@ -135,7 +135,7 @@ def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settin
             remedy="`os-migrate resume` finishes the clean-up of the source",
         )
     runs = [Run(world, journal, attempt, settings) for attempt in attempts]
-    return _at_once(world, journal, settings, [Work(partial(_carry_out, run, "roll back", _back)) for run in runs])
+    return _at_once(world, journal, settings, [Work(partial(carry_out, run, "roll back", _back)) for run in runs])
 
 
 def _at_once(world: World, journal: Journal, settings: Settings, works: Sequence[Work[Outcome]]) -> list[Outcome]:
@@ -205,7 +205,7 @@ def _refuse_or_skip(
     return _tell_end(world, Outcome(workload.id, workload.name, Result.FAILED, str(error), error))
 
 
-def _carry_out(run: Run, activity: str, act: Callable[[Run], Outcome]) -> Outcome:
+def carry_out(run: Run, activity: str, act: Callable[[Run], Outcome]) -> Outcome:
     """Run `act`, and turn whatever it raises into an outcome, undoing what isn't committed."""
     world, attempt = run.world, run.attempt
     world.events.tell(
@@ -246,10 +246,10 @@ def _fail(run: Run, error: OSMigrateError) -> Outcome:
     """Undo a failed attempt, unless its twin runs already or the operator wants to look at it."""
     attempt = run.journal.attempt(run.attempt.id)
     if attempt.state in {AttemptState.COMMITTED, AttemptState.MIGRATED}:
-        detail = f"migrated, but the clean-up failed: {error}; `os-migrate resume {attempt.id}` goes on"
+        detail = f"migrated, but the clean-up failed: {error}; `{run.again}` goes on"
         return Outcome(attempt.server_id, attempt.name, Result.FAILED, detail, error)
     if attempt.state is AttemptState.ROLLING_BACK:
-        return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, _standing(attempt, error), error)
+        return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, _standing(run, error), error)
     if isinstance(error, RollbackIncomplete):  # of the transfer's end: all will be undone, so its cause is what to tell
         error = error.__cause__ if isinstance(error.__cause__, OSMigrateError) else error
     if not run.settings.workloads.cleanup_on_failure:
@@ -261,16 +261,16 @@ def _fail(run: Run, error: OSMigrateError) -> Outcome:
     try:
         flow.roll_back(run, str(error))
     except OSMigrateError as second:
-        detail = f"{error}; and {_standing(attempt, second)}"
+        detail = f"{error}; and {_standing(run, second)}"
         return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, detail, second)
     return Outcome(attempt.server_id, attempt.name, Result.ROLLED_BACK, str(error), error)
 
 
-def _standing(attempt: Attempt, error: OSMigrateError) -> str:
+def _standing(run: Run, error: OSMigrateError) -> str:
     """Say what an undo met, and what still stands."""
     if isinstance(error, RollbackIncomplete):
         return f"{error}; still standing: " + "; ".join(error.standing)
-    return f"the rollback failed: {error}; `os-migrate rollback {attempt.id}` goes on"
+    return f"the rollback failed: {error}; `{run.again}` goes on"
 
 
 def _tell_end(world: World, outcome: Outcome, seconds: float = 0.0) -> Outcome:

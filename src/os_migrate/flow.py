@@ -18,6 +18,7 @@ returned then, so a stage calls the one before it for what it needs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from os_migrate.errors import DigestMismatch, PlanError, SourceChanged
 from os_migrate.journal import AttemptState
@@ -83,8 +84,13 @@ def check_destination(run: Run, workload: Workload, inventory: Inventory) -> Tar
 
 
 def stop_source(run: Run, workload: Workload) -> None:
-    """Survey the source server and mark it as on loan, then stop it if it runs and that was asked for."""
+    """Survey the source server and mark it as on loan, then stop it if it runs and that was asked for.
+
+    Before that both hosts must answer, and hold the attempt for as long as this process lives: see `cleanup`.
+    """
     with run.stage("stop source"):
+        for side in Side if workload.copies else ():
+            run.patiently("hold", partial(_hold, run, side))
         survey = _survey(run, workload)
         run.perform(MarkServer("source", workload.id, survey.was_running))
         if survey.was_running and run.settings.workloads.stop_before_migration:
@@ -194,9 +200,16 @@ def clean_up_source(run: Run) -> None:
     with run.stage("clean up source"):
         if any(record.tried > record.started for record in run.steps()):
             _sweep(run)  # a create that was tried twice may have been accepted twice
-        run.undo(Lasts.TRANSFER, Lasts.MIGRATION)
-        run.patiently("untag", lambda _tries: untag(run.world.destination, run.steps()))
+        _give_back(run)
     write_report(proof_of(run), run.settings.data_dir)
+    run.enter(AttemptState.MIGRATED)
+
+
+def finish_found(run: Run) -> None:
+    """Do as `clean_up_source` where the journal is lost, and with it the proof; see `cleanup`."""
+    with run.stage("clean up source"):
+        _sweep(run)
+        _give_back(run)
     run.enter(AttemptState.MIGRATED)
 
 
@@ -219,6 +232,10 @@ def roll_back(run: Run, cause: str | None = None) -> None:
 
 
 # The source ------------------------------------------------------------------------------------------------------------
+
+
+def _hold(run: Run, side: Side, _tries: int) -> None:
+    run.world.host(side).hold(run.attempt.id)
 
 
 def _survey(run: Run, workload: Workload) -> Survey:
@@ -322,6 +339,11 @@ def _nic(run: Run, workload: Workload, target: Target, number: int) -> Nic:
 
 
 # Both clouds -----------------------------------------------------------------------------------------------------------
+
+
+def _give_back(run: Run) -> None:
+    run.undo(Lasts.TRANSFER, Lasts.MIGRATION)
+    run.patiently("untag", lambda _tries: untag(run.world.destination, run.steps()))
 
 
 def _sweep(run: Run) -> None:

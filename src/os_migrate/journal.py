@@ -130,9 +130,9 @@ class Journal:
         self._db.close()
 
     # Attempts ------------------------------------------------------------------------------------------------------
-    def begin(self, server_id: ServerId, name: str) -> Attempt:
-        """Open a new attempt."""
-        attempt = AttemptId(secrets.token_hex(5))
+    def begin(self, server_id: ServerId, name: str, attempt: AttemptId | None = None) -> Attempt:
+        """Open an attempt: a new one, or one that was begun elsewhere."""
+        attempt = attempt or AttemptId(secrets.token_hex(5))
         self._write(
             "INSERT INTO attempts (id, server_id, name, state, started) VALUES (?, ?, ?, ?, ?)",
             (attempt, server_id, name, AttemptState.RUNNING, self._now()),

@@ -3,6 +3,7 @@
 What the operator's files say is in `workload`. Sizes carry their unit in the name.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -59,6 +60,11 @@ class Tag:
     def metadata(self) -> dict[str, str]:
         """Return the tag for resources that have metadata."""
         return {self.ATTEMPT_KEY: self.attempt, self.STEP_KEY: self.step}
+
+    @property
+    def subject(self) -> str:
+        """Return what tells the step apart from others of its kind."""
+        return self.step.partition(":")[2]
 
     def text(self) -> str:
         """Return the tag for resources that have only a description (ports, floating IPs)."""
@@ -320,21 +326,24 @@ class ServerAction:
     action: str
 
 
+_TAG_TEXT = re.compile(rf"\b{Tag.ATTEMPT_KEY}=(\S+)(?: {Tag.STEP_KEY}=(.*))?")
+
 Tagged = Server | Volume | Snapshot | Image | Port | FloatingIp
 """What can carry a tag."""
 
 
-def attempt_of(thing: Tagged) -> AttemptId | None:
-    """Return the attempt that a resource says it was made by and is not yet done with."""
+def tag_of(thing: Tagged) -> Tag | None:
+    """Return the tag of a resource: it was made by an attempt that is not yet done with it."""
     match thing:
         case Image():
-            attempt = thing.properties.get(Tag.ATTEMPT_KEY)
+            said = thing.properties
         case Port() | FloatingIp():
-            words = [word.partition("=") for word in thing.description.split()]
-            attempt = next((value for key, _, value in words if key == Tag.ATTEMPT_KEY), None)
+            found = _TAG_TEXT.search(thing.description)
+            return Tag(AttemptId(found[1]), found[2] or "") if found else None
         case _:
-            attempt = thing.metadata.get(Tag.ATTEMPT_KEY)
-    return AttemptId(attempt) if attempt else None
+            said = thing.metadata
+    attempt = said.get(Tag.ATTEMPT_KEY)
+    return Tag(AttemptId(attempt), said.get(Tag.STEP_KEY, "")) if attempt else None
 
 
 @dataclass(frozen=True)

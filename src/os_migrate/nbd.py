@@ -67,6 +67,15 @@ class JobState:
 
 
 @dataclass(frozen=True)
+class HostedAttempt:
+    """What an attempt has on a host: its units, and whether a migrator that works on it is connected."""
+
+    attempt: AttemptId
+    units: tuple[str, ...] = ()
+    held: bool = False
+
+
+@dataclass(frozen=True)
 class ScanResult:
     """What a volume holds.
 
@@ -164,6 +173,20 @@ Job = ScanJob | ExportJob | TunnelJob | CopyJob
 
 def _unit(attempt: AttemptId, verb: str, volume_id: VolumeId) -> str:
     return f"{UNIT_PREFIX}-{attempt}-{verb}-{volume_id}"
+
+
+def job_of(attempt: AttemptId, unit: str) -> Job:
+    """Return the job of a unit, as far as its name tells: enough to stop it."""
+    verb, _, volume = unit.removeprefix(f"{UNIT_PREFIX}-{attempt}-").partition("-")
+    match verb:
+        case "scan":
+            return ScanJob(attempt, VolumeId(volume))
+        case "export":
+            return ExportJob(attempt, VolumeId(volume))
+        case "copy":
+            return CopyJob(attempt, VolumeId(""), VolumeId(volume))
+        case _:
+            return TunnelJob(attempt, (), user="", address="", host_key_alias="")
 
 
 def socket_path(attempt: AttemptId, volume_id: VolumeId) -> str:

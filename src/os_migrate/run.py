@@ -48,8 +48,14 @@ class Run:
     journal: Journal
     attempt: Attempt
     settings: Settings
+    again: str = ""
+    """The command that goes on where this run stopped."""
     _stages: list[str] = field(default_factory=list)
     _hopeless: set[type[OSMigrateError]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Say how to go on, unless that was said."""
+        self.again = self.again or f"os-migrate resume {self.attempt.id}"
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -156,7 +162,7 @@ class Run:
             raise RollbackIncomplete(
                 f"{self.attempt.name}: {len(failures)} of our effects could not be removed",
                 standing,
-                remedy=f"mend the cause, then `os-migrate resume {self.attempt.id}`; or remove what is listed by hand",
+                remedy=f"mend the cause, then `{self.again}`; or remove what is listed by hand",
             ) from failures[0][1]
 
     def _leftover(self, step: Step[Any]) -> str:

@@ -14,7 +14,7 @@ from os_migrate.model import (
     Tag,
     Tagged,
     VolumeId,
-    attempt_of,
+    tag_of,
 )
 from os_migrate.steps.network import CreateFloatingIp, CreatePort
 from os_migrate.steps.servers import CreateServer
@@ -50,7 +50,7 @@ def sweep(clouds: Iterable[Cloud], attempt: AttemptId, steps: Iterable[StepRecor
     known = {record.result for record in steps if isinstance(record.result, str)}
 
     def unknown(things: Sequence[T]) -> list[T]:
-        return [thing for thing in things if attempt_of(thing) == attempt and thing.id not in known]
+        return [t for t in things if (tag := tag_of(t)) and tag.attempt == attempt and t.id not in known]
 
     for cloud in clouds:
         for server in unknown(cloud.servers()):

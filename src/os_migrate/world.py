@@ -13,6 +13,7 @@ from typing import Protocol
 from os_migrate.errors import HostError
 from os_migrate.events import Events
 from os_migrate.model import (
+    AttemptId,
     Flavor,
     FloatingIp,
     FloatingIpId,
@@ -37,7 +38,7 @@ from os_migrate.model import (
     VolumeId,
     VolumeSpec,
 )
-from os_migrate.nbd import Job, JobState
+from os_migrate.nbd import HostedAttempt, Job, JobState
 
 
 class Cloud(Protocol):
@@ -225,6 +226,12 @@ class Host(Protocol):
 
     def stop(self, unit: str) -> None:
         """Stop a job and forget it; one that isn't there is fine."""
+
+    def hold(self, attempt: AttemptId) -> None:
+        """Let whoever asks this host know that an attempt is worked on, for as long as this process lives."""
+
+    def attempts(self) -> Sequence[HostedAttempt]:
+        """Return what attempts have on this host."""
 
 
 class Clock(Protocol):

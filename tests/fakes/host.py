@@ -8,8 +8,19 @@ import hashlib
 from dataclasses import dataclass
 
 from os_migrate.errors import HostError
-from os_migrate.model import ServerId, VolumeId
-from os_migrate.nbd import CopyJob, CopyResult, ExportJob, Job, JobState, JobStatus, ScanJob, ScanResult, TunnelJob
+from os_migrate.model import AttemptId, ServerId, VolumeId
+from os_migrate.nbd import (
+    CopyJob,
+    CopyResult,
+    ExportJob,
+    HostedAttempt,
+    Job,
+    JobState,
+    JobStatus,
+    ScanJob,
+    ScanResult,
+    TunnelJob,
+)
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.seam import FakeClock
 from tests.fakes.state import BLOCK, BLOCKS
@@ -42,6 +53,7 @@ class FakeHost:
         self.clock = clock
         self.peer: FakeHost | None = None
         self.units: dict[str, Unit] = {}
+        self.held: set[AttemptId] = set()
         self.violations: list[str] = []
         self.corrupts = False
         clock.listeners.append(self.go_on)
@@ -80,10 +92,23 @@ class FakeHost:
         with self.cloud.seam.call(self._name, "stop"):
             self.units.pop(unit, None)
 
+    def hold(self, attempt: AttemptId) -> None:
+        with self.cloud.seam.call(self._name, "hold", mutates=False):
+            self.held.add(attempt)
+
+    def attempts(self) -> list[HostedAttempt]:
+        with self.cloud.seam.call(self._name, "attempts", mutates=False):
+            ids = {unit.job.attempt for unit in self.units.values()} | self.held
+            return [
+                HostedAttempt(a, tuple(n for n, u in self.units.items() if u.job.attempt == a), a in self.held)
+                for a in sorted(ids)
+            ]
+
     # Inside ----------------------------------------------------------------------------------------------------------
     def reboot(self) -> None:
         """Forget all jobs."""
         self.units.clear()
+        self.held.clear()
 
     def fail(self, unit: str, error: str) -> None:
         self.units[unit].state = JobState(JobStatus.FAILED, error=error)

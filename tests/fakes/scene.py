@@ -105,6 +105,8 @@ class Scene:
 
     def _restart(self, hook: Hook | None) -> None:
         self.journal.close()
+        for host in self.hosts:
+            host.held.clear()
         self.seam.hook = hook or Hook()
         self.journal = TestJournal(self._path, self.seam, self.clock)
 

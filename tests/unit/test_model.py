@@ -14,7 +14,7 @@ from os_migrate.model import (
     Tag,
     VolumeId,
     VolumeSpec,
-    attempt_of,
+    tag_of,
 )
 from tests.unit.test_journal import EXAMPLES
 
@@ -28,13 +28,13 @@ def test_attempt_is_read_back_from_every_form_of_a_tag(attempt, key):
     port = Port(PortId("p"), "", NetworkId("n"), "", (), description=tag.text())
     image = Image("i", "", properties=tag.metadata())
     snapshot = Snapshot(SnapshotId("s"), "", "available", VolumeId("v"), tag.metadata())
-    assert {attempt_of(thing) for thing in (port, image, snapshot)} == {attempt}
+    assert {tag_of(thing) for thing in (port, image, snapshot)} == {tag}
 
 
 @given(st.text(max_size=60))
 def test_untagged_things_belong_to_no_attempt(text):
     port = Port(PortId("p"), "", NetworkId("n"), "", (), description=text)
-    assert attempt_of(port) is None
+    assert tag_of(port) is None
 
 
 def test_tags_of_different_steps_differ_and_fit():

@@ -1,6 +1,6 @@
 """The part of OS Migrate that runs on a conversion host, as root: one file, standard library only, Python 3.6 on.
 
-    agent.py talk                           a line of JSON on stdin asks for a verb, a line on stdout answers, until EOF
+    agent.py talk  ATTEMPT...               a line of JSON on stdin asks for a verb, a line on stdout answers, until EOF
     agent.py scan  STATE VOLUME EXTENTS     a task: runs in a unit, tells in the file STATE how far
     agent.py copy  STATE VOLUME SOCKET      likewise
     agent.py serve VOLUME SOCKET COMMAND... becomes an NBD server of that volume
@@ -8,6 +8,8 @@
 A job is a transient systemd unit. Its directory, one for each attempt, holds UNIT.job (what to remove with it) and, for
 tasks, UNIT.state. A verb that fails answers why. One process serves a whole migration: under emulation, a start of Python
 takes a second from the copy.
+
+Whoever works on an attempt holds it: a lock that ends with the conversation, however that ends.
 
 A volume is always found by its serial, by every task anew: names and their order are the guest kernel's whim.
 """
@@ -33,6 +35,7 @@ from typing import IO, Any, Callable, Dict, Iterator, List, NoReturn, Optional, 
 Json = Dict[str, Any]
 
 RUN_DIR = "/run/os-migrate"
+HELD_DIR = os.path.join(RUN_DIR, "held")
 BY_ID_DIR = "/dev/disk/by-id"
 
 CHUNK = 4 * 1024 * 1024  # one read: long enough for any disk to stream
@@ -95,7 +98,7 @@ def _serial(block: str) -> str:
 def _names(directory: str) -> List[str]:
     try:
         return os.listdir(directory)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
@@ -242,6 +245,51 @@ def _lock() -> Iterator[None]:
     with open(os.path.join(RUN_DIR, "lock"), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+# Attempts ------------------------------------------------------------------------------------------------------------
+
+_held = {}  # type: Dict[str, IO[str]]
+
+
+def verb_hold(request: Json) -> Json:
+    """Hold an attempt for as long as this process lives."""
+    attempt = request["attempt"]
+    path = os.path.join(HELD_DIR, attempt)
+    os.makedirs(HELD_DIR, exist_ok=True)
+    while attempt not in _held:
+        file = open(path, "a")  # noqa: SIM115 (its lock is to last)
+        fcntl.flock(file, fcntl.LOCK_SH)
+        if os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(file.fileno())):
+            _held[attempt] = file
+        else:
+            file.close()  # somebody found it free, and removed it
+    return {}
+
+
+def verb_attempts(_request: Json) -> Json:
+    """Return what attempts have on this host: their units, and whether anybody holds them."""
+    found = {}  # type: Json
+    for attempt in _names(RUN_DIR):
+        directory = os.path.join(RUN_DIR, attempt)
+        jobs = [name for name in _names(directory) if name.endswith(".job")]
+        if jobs:
+            found[attempt] = {"units": sorted(job[: -len(".job")] for job in jobs), "held": False}
+    for attempt in _names(HELD_DIR):
+        if _is_held(os.path.join(HELD_DIR, attempt)):
+            found.setdefault(attempt, {"units": []})["held"] = True
+    return found
+
+
+def _is_held(path: str) -> bool:
+    """Tell whether a process holds an attempt; forget it if none does."""
+    with contextlib.suppress(FileNotFoundError), open(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        os.unlink(path)
+    return False
 
 
 def _run(argv: List[str], *, check: bool = True) -> str:
@@ -554,11 +602,15 @@ VERBS = {
     "state": verb_state,
     "stop": verb_stop,
     "write": verb_write,
+    "hold": verb_hold,
+    "attempts": verb_attempts,
 }
 
 
-def talk() -> None:
-    """Answer each request on stdin with a line on stdout: what its verb returns, or why it failed."""
+def talk(*attempts: str) -> None:
+    """Hold attempts, and answer each request on stdin with a line on stdout: what its verb returns, or why it failed."""
+    for attempt in attempts:
+        verb_hold({"attempt": attempt})
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -573,7 +625,7 @@ def main(argv: List[str]) -> int:
     os.umask(0o077)
     try:
         if argv[0] == "talk":
-            talk()
+            talk(*argv[1:])
         elif argv[0] == "serve":
             task_serve(*argv[1:])
         else:

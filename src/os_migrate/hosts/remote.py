@@ -11,14 +11,14 @@ import json
 import shlex
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
 from typing import Any, Final
 
 from os_migrate.errors import AccessRefused, HostError, HostUnreachable, OSMigrateError, TransferError
 from os_migrate.hosts.packages import HostFacts, install_commands
-from os_migrate.model import ServerId, VolumeId
+from os_migrate.model import AttemptId, ServerId, VolumeId
 from os_migrate.nbd import (
     LINK_KEY,
     LINK_KNOWN_HOSTS,
@@ -26,6 +26,7 @@ from os_migrate.nbd import (
     READY_S,
     RUN_DIR,
     CopyResult,
+    HostedAttempt,
     Job,
     JobResult,
     JobState,
@@ -75,6 +76,7 @@ class RemoteHost:
         self._lock = threading.Lock()
         self._conversations = threading.BoundedSemaphore(CONVERSATIONS)
         self._idle: list[Program] = []
+        self._held: set[AttemptId] = set()
 
     @property
     def name(self) -> str:
@@ -137,6 +139,17 @@ class RemoteHost:
     def stop(self, unit: str) -> None:
         """Stop a job and forget it; one that isn't there is fine."""
         self._ask("stop", {"name": unit})
+
+    def hold(self, attempt: AttemptId) -> None:
+        """Let whoever asks this host know that an attempt is worked on, for as long as this process lives."""
+        with self._lock:
+            self._held.add(attempt)  # every conversation from now on holds it; and one that there is
+        self._ask("hold", {"attempt": attempt})
+
+    def attempts(self) -> Sequence[HostedAttempt]:
+        """Return what attempts have on this host."""
+        found = self._ask("attempts", {})
+        return [HostedAttempt(AttemptId(a), tuple(said["units"]), said["held"]) for a, said in found.items()]
 
     # Deployment ------------------------------------------------------------------------------------------------------
 
@@ -261,7 +274,8 @@ class RemoteHost:
         """Say a line to an agent that nobody else talks with, and return its answer."""
         with self._lock:
             talk = self._idle.pop() if self._idle else None
-        talk = talk or self._ssh.open(["sudo", "-n", *PYTHON, AGENT_PATH, "talk"])
+            held = sorted(self._held)
+        talk = talk or self._ssh.open(["sudo", "-n", *PYTHON, AGENT_PATH, "talk", *held])
         try:
             said = talk.ask(line, ANSWER_S)
         except BaseException:
@@ -287,12 +301,14 @@ class RemoteHost:
             talk.close()
 
     def _put_agent(self) -> None:
-        text, new = AGENT_PATH.removesuffix("c"), f"{AGENT_PATH}.new"
+        """Put the agent there; others may be about to do the same."""
         compiled = "import py_compile, sys; py_compile.compile(*sys.argv[1:], doraise=True)"
         script = " && ".join(
             (
-                f"umask 077 && mkdir -p {RUN_DIR} && chmod 711 {RUN_DIR} && cat >{text}",
-                f"{shlex.join([*PYTHON, '-c', compiled, text, new])} && mv {new} {AGENT_PATH}",
+                f"umask 077 && mkdir -p {RUN_DIR} && chmod 711 {RUN_DIR} && new=$(mktemp -d {RUN_DIR}/new.XXXXXXXX)",
+                "cat >$new/agent.py",
+                f"{shlex.join([*PYTHON, '-c', compiled])} $new/agent.py $new/agent.pyc agent.py",
+                f"mv $new/agent.pyc {AGENT_PATH} && rm -r $new",
             )
         )
         done = self._ssh.run(["sudo", "-n", "sh", "-c", script], stdin=AGENT_TEXT, timeout_s=ANSWER_S)
