@@ -113,7 +113,7 @@ def _migrate(invocation: Invocation, names: Sequence[str], filters: Sequence[str
         with open_session(settings, events, hosts=hosts, lock=True) as session:
             outcomes = batch.migrate(session.world, session.journal, chosen, settings)
             calls = calls_of(session)
-    _finish(invocation, outcomes, calls)
+    finish(invocation, outcomes, calls)
 
 
 def _take_up(
@@ -131,7 +131,7 @@ def _take_up(
         still_open = [session.journal.attempt(a.id) for a in attempts]
         outcomes = act(session, [a for a in still_open if not a.state.final])
         calls = calls_of(session)
-    _finish(invocation, outcomes, calls)
+    finish(invocation, outcomes, calls)
 
 
 def open_attempts(settings: Settings, which: Sequence[str]) -> list[Attempt]:
@@ -190,7 +190,7 @@ def calls_of(session: Session) -> dict[str, int]:
     return {side: session.world.cloud(side).calls for side in Side}
 
 
-def _finish(invocation: Invocation, outcomes: Sequence[Outcome], calls: Mapping[str, int]) -> None:
+def finish(invocation: Invocation, outcomes: Sequence[Outcome], calls: Mapping[str, int]) -> None:
     """Show what became of each workload, errors on stderr; end with the code of the first failure."""
     result = {"outcomes": [_fields(outcome) for outcome in outcomes], "api_calls": dict(calls)}
     invocation.show(summary(outcomes), result)

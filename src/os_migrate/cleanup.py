@@ -1,0 +1,292 @@
+"""What attempts left behind, read back from the clouds and the hosts alone: for when a journal is lost, or its machine is.
+
+    find        tags, loans and units ──> for each attempt its effects, as the steps that undo them
+    clean_up    an attempt whose twin has run is finished; any other is rolled back, as with its journal (`flow`)
+
+What was read goes into a journal that lasts as long as the command: whatever stops it, all can be read again.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+from os_migrate import flow
+from os_migrate.batch import Outcome, Result, carry_out
+from os_migrate.errors import HostError, Interrupted
+from os_migrate.events import Note
+from os_migrate.journal import AttemptState, Journal, StepState
+from os_migrate.model import (
+    AttemptId,
+    FloatingIp,
+    Image,
+    Loan,
+    NetworkId,
+    Port,
+    Server,
+    ServerId,
+    ServerStatus,
+    Side,
+    Snapshot,
+    Tag,
+    Tagged,
+    Volume,
+    tag_of,
+)
+from os_migrate.nbd import HostedAttempt, job_of
+from os_migrate.pool import Work, at_once
+from os_migrate.resources.workload import is_conversion_host
+from os_migrate.run import Run
+from os_migrate.settings import Settings
+from os_migrate.step import Step
+from os_migrate.steps.network import CreateFloatingIp, CreatePort
+from os_migrate.steps.servers import CreateServer, MarkServer, SnapshotServer, StopServer
+from os_migrate.steps.transfer import StartJob
+from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume, SnapshotVolume
+from os_migrate.world import Host, World
+
+AGAIN = "os-migrate cleanup"
+
+T = TypeVar("T", bound=Tagged)
+
+Effect = tuple[Step[Any], str]
+"""A step, and the handle of what it made."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an attempt left. `busy` says why it is left alone, `problem` what a person has to mend before."""
+
+    attempt: AttemptId
+    server_id: ServerId
+    name: str
+    effects: tuple[Effect, ...]
+    twin: ServerId | None = None
+    busy: str = ""
+    problem: str = ""
+
+    @property
+    def ready(self) -> bool:
+        """Say whether it can be cleaned up."""
+        return not self.busy and not self.problem
+
+    @property
+    def standing(self) -> list[str]:
+        """Say what stands, each with the command that would remove it."""
+        return [step.leftover(handle) for step, handle in self.effects if not self._kept(step)]
+
+    def _kept(self, step: Step[Any]) -> bool:
+        kept = isinstance(step, CreateServer | CreatePort | CreateFloatingIp | StopServer)
+        return self.twin is not None and (kept or (isinstance(step, CreateVolume) and step.side is Side.DESTINATION))
+
+
+def find(world: World, open_here: Collection[AttemptId], *, although_held: Collection[AttemptId] = ()) -> list[Found]:
+    """Return what attempts left in both clouds and on both hosts; `open_here` are those that a journal knows as open.
+
+    Raises:
+        HostError: a host runs and doesn't answer: nobody knows what goes on there.
+    """
+    source, destination = (_look(world, side) for side in Side)
+    attempts = {tag.attempt for look in (source, destination) for tag, _ in look.tagged}
+    attempts |= {hosted.attempt for look in (source, destination) for hosted in look.hosted}
+    lent: list[Server | Volume] = [*source.servers, *source.volumes]
+    attempts |= {loan.attempt for thing in lent if (loan := Loan.of(thing))}
+    found = [_found(attempt, source, destination, open_here, although_held) for attempt in sorted(attempts)]
+    return [f for f in found if f.effects]
+
+
+def clean_up(world: World, found: Sequence[Found], settings: Settings) -> list[Outcome]:
+    """Remove what attempts left and give back what they took; what was migrated stays.
+
+    Raises:
+        Interrupted: the operator stopped it.
+    """
+    with TemporaryDirectory() as directory, closing(Journal(Path(directory) / "journal.sqlite")) as journal:
+        works = [Work(partial(_clean_up, world, journal, f, settings)) for f in found if f.ready]
+        try:
+            return at_once(works, threads=settings.workloads.parallel, slots=1, stop=world.clock.stop)
+        except KeyboardInterrupt:
+            raise Interrupted("stopped during the clean-up", remedy=f"`{AGAIN}` goes on") from None
+
+
+def _clean_up(world: World, journal: Journal, found: Found, settings: Settings) -> Outcome:
+    attempt = journal.begin(found.server_id, found.name, found.attempt)
+    for step, handle in found.effects:
+        journal.start(attempt.id, step)
+        journal.record(attempt.id, step, StepState.MADE, handle)
+    run = Run(world, journal, attempt, settings, again=AGAIN)
+    if found.twin is None:
+        return carry_out(run, "clean up", _back)
+    run.enter(AttemptState.COMMITTED)
+    return carry_out(run, "clean up", partial(_finish, twin=found.twin))
+
+
+def _back(run: Run) -> Outcome:
+    flow.roll_back(run)
+    return Outcome(run.attempt.server_id, run.attempt.name, Result.ROLLED_BACK, "as it was before")
+
+
+def _finish(run: Run, twin: ServerId) -> Outcome:
+    flow.finish_found(run)
+    doubt = "it may lack floating IPs: compare it with workloads.yml"
+    run.world.events.tell(Note(workload=run.attempt.server_id, text=f"server {twin}: {doubt}", warning=True))
+    return Outcome(run.attempt.server_id, run.attempt.name, Result.MIGRATED, f"server {twin}; {doubt}")
+
+
+# What is there ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Look:
+    """All that one cloud and its conversion host hold."""
+
+    servers: Sequence[Server]
+    volumes: Sequence[Volume]
+    hosted: Sequence[HostedAttempt]
+    hosts: frozenset[ServerId]
+    tagged: Sequence[tuple[Tag, Tagged]]
+
+    def of(self, attempt: AttemptId, kind: type[T]) -> list[tuple[Tag, T]]:
+        """Return what an attempt made of a kind. Of doubles the one in use is last: it is the one that the attempt knew."""
+        found = [(tag, thing) for tag, thing in self.tagged if tag.attempt == attempt and isinstance(thing, kind)]
+        return sorted(found, key=lambda pair: _is_used(pair[1]))
+
+    def on_hosts(self, volume: Volume) -> list[ServerId]:
+        """Return the conversion hosts that a volume is attached to."""
+        return [a.server_id for a in volume.attachments if a.server_id in self.hosts]
+
+    def on(self, attempt: AttemptId) -> HostedAttempt:
+        """Return what an attempt has on the host."""
+        return next((h for h in self.hosted if h.attempt == attempt), HostedAttempt(attempt))
+
+
+def _look(world: World, side: Side) -> _Look:
+    cloud = world.cloud(side)
+    host = world.source_host if side is Side.SOURCE else world.destination_host
+    servers = cloud.servers()
+    volumes = cloud.volumes()
+    things: list[Tagged] = [*servers, *volumes, *cloud.snapshots(), *cloud.images(), *cloud.ports()]
+    things += cloud.floating_ips()
+    runs = host is not None and any(s.id == host.server_id and s.status is ServerStatus.ACTIVE for s in servers)
+    return _Look(
+        servers,
+        volumes,
+        hosted=_hosted(side, host) if runs and host is not None else (),
+        hosts=frozenset(s.id for s in servers if is_conversion_host(s) or (host and s.id == host.server_id)),
+        tagged=[(tag, thing) for thing in things if (tag := tag_of(thing))],
+    )
+
+
+def _hosted(side: Side, host: Host) -> Sequence[HostedAttempt]:
+    """Ask a host what goes on there: last of all, so that whatever was seen in the cloud is held by then."""
+    try:
+        return host.attempts()
+    except HostError as error:
+        raise type(error)(
+            f"the {side} conversion host runs, and can't be asked what goes on there: {error.what}",
+            remedy=f"{error.remedy}; or stop its server: whatever runs there ends with that",
+        ) from None
+
+
+def _is_used(thing: Tagged) -> bool:
+    match thing:
+        case Server():
+            return _has_run(thing)
+        case Volume():
+            return bool(thing.attachments)
+        case Port():
+            return bool(thing.device_id)
+        case FloatingIp():
+            return thing.port_id is not None
+        case _:
+            return False
+
+
+def _has_run(server: Server) -> bool:
+    """Say whether a server has ever run, and so may hold what its owner would miss."""
+    return bool(server.launched_at) or server.status not in {ServerStatus.BUILD, ServerStatus.ERROR}
+
+
+# One attempt -----------------------------------------------------------------------------------------------------------
+
+
+def _found(
+    attempt: AttemptId,
+    source: _Look,
+    destination: _Look,
+    open_here: Collection[AttemptId],
+    although_held: Collection[AttemptId],
+) -> Found:
+    effects = (*_source_effects(attempt, source), *_destination_effects(attempt, destination))
+    steps = [step for step, _ in effects]
+    server_id = next((s.server_id for s in steps if isinstance(s, MarkServer | DetachVolume)), ServerId(""))
+    name = next((s.name for s in source.servers if s.id == server_id), "")
+    twins = [server.id for _, server in destination.of(attempt, Server) if _has_run(server)]
+    busy = problem = ""
+    if attempt in open_here:
+        busy = f"open in this data dir: `os-migrate resume {attempt}` or `os-migrate rollback {attempt}`"
+    elif attempt not in although_held and any(look.on(attempt).held for look in (source, destination)):
+        busy = "a migrator works on it"
+    elif len(twins) > 1:
+        problem = f"servers {' and '.join(twins)} both have run: delete one, or take the tags off it"
+    elif astray := [v.id for v in source.volumes if _is_astray(v, attempt, source)]:
+        problem = f"volumes {', '.join(astray)} of its server are attached to another server now: detach them there"
+    return Found(attempt, server_id, name, effects, twins[0] if twins else None, busy, problem)
+
+
+def _is_astray(volume: Volume, attempt: AttemptId, look: _Look) -> bool:
+    loan = Loan.of(volume)
+    if loan is None or loan.attempt != attempt:
+        return False
+    return any(a.server_id not in look.hosts | {loan.server_id} for a in volume.attachments)
+
+
+def _source_effects(attempt: AttemptId, look: _Look) -> Iterator[Effect]:
+    """Yield what an attempt did in the source, in the order in which it did."""
+    for server in look.servers:
+        loan = Loan.of(server)
+        if loan is not None and loan.attempt == attempt:
+            yield MarkServer("source", server.id, loan.was_running), server.id
+            if loan.was_running:
+                yield StopServer("source", server.id), server.id
+    for tag, snapshot in look.of(attempt, Snapshot):
+        yield SnapshotVolume(tag.subject, snapshot.volume_id, snapshot.name), snapshot.id
+    for tag, image in look.of(attempt, Image):
+        yield SnapshotServer(tag.subject, ServerId(""), image.name), image.id
+    made = look.of(attempt, Volume)
+    for tag, volume in made:
+        yield _volume_made(Side.SOURCE, tag, volume)
+    lent = [(volume, loan) for volume in look.volumes if (loan := Loan.of(volume)) and loan.attempt == attempt]
+    for volume, loan in sorted(lent, key=lambda pair: (len(pair[1].device), pair[1].device), reverse=True):
+        detach = DetachVolume(loan.device, loan.server_id, volume.id, loan.device, loan.delete_on_termination)
+        yield detach, volume.id
+    yield from _at_host(Side.SOURCE, attempt, look, [*(volume for _, volume in made), *(volume for volume, _ in lent)])
+
+
+def _destination_effects(attempt: AttemptId, look: _Look) -> Iterator[Effect]:
+    """Yield what an attempt did in the destination, in the order in which it did."""
+    made = look.of(attempt, Volume)
+    for tag, volume in made:
+        yield _volume_made(Side.DESTINATION, tag, volume)
+    yield from _at_host(Side.DESTINATION, attempt, look, [volume for _, volume in made])
+    for tag, port in look.of(attempt, Port):
+        yield CreatePort(tag.subject), port.id
+    for tag, server in look.of(attempt, Server):
+        yield CreateServer(tag.subject), server.id
+    for tag, ip in look.of(attempt, FloatingIp):
+        yield CreateFloatingIp(tag.subject, ServerId(""), NetworkId(ip.network_id), None), ip.id
+
+
+def _volume_made(side: Side, tag: Tag, volume: Volume) -> Effect:
+    return CreateVolume(tag.subject, side, tag.subject.partition(" ")[2]), volume.id
+
+
+def _at_host(side: Side, attempt: AttemptId, look: _Look, volumes: Iterable[Volume]) -> Iterator[Effect]:
+    for volume in volumes:
+        for host_id in look.on_hosts(volume):
+            yield AttachVolume(f"{side} {volume.id}", side, host_id, volume.id), volume.id
+    for unit in look.on(attempt).units:
+        yield StartJob(unit, side, job_of(attempt, unit)), unit
