@@ -161,6 +161,12 @@ def data_disks(guest: Guest) -> list[str]:
     return [f"/dev/{name}" for name in sorted(names, key=lambda n: (len(n), n))]
 
 
+def disk_of(guest: Guest, volume_id: str) -> str:
+    """Return the guest's disk that is a volume: its name is the guest kernel's whim, its serial begins the volume's id."""
+    name = guest.run(f"cd /sys/block; grep -l '^{volume_id[:20]}' vd*/serial").partition("/")[0]
+    return f"/dev/{name}"
+
+
 def write_files(guest: Guest, disk: str, mib: int) -> str:
     """Make a file system on a guest's disk with `mib` MiB of random files; return their checksums."""
     return guest.run(

@@ -43,6 +43,7 @@ from os_migrate.run import Run
 from os_migrate.settings import Settings
 from os_migrate.step import Step
 from os_migrate.steps.network import CreateFloatingIp, CreatePort
+from os_migrate.steps.rest import VOLUME_MOVES
 from os_migrate.steps.servers import CreateServer, MarkServer, SnapshotServer, StopServer
 from os_migrate.steps.transfer import StartJob
 from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume, SnapshotVolume
@@ -145,6 +146,7 @@ class _Look:
 
     servers: Sequence[Server]
     volumes: Sequence[Volume]
+    ports: Sequence[Port]
     hosted: Sequence[HostedAttempt]
     hosts: frozenset[ServerId]
     tagged: Sequence[tuple[Tag, Tagged]]
@@ -155,7 +157,9 @@ class _Look:
         return sorted(found, key=lambda pair: _is_used(pair[1]))
 
     def on_hosts(self, volume: Volume) -> list[ServerId]:
-        """Return the conversion hosts that a volume is attached to."""
+        """Return the conversion hosts that a volume is attached to, or that it may be on its way to."""
+        if volume.status in VOLUME_MOVES:
+            return sorted(self.hosts)
         return [a.server_id for a in volume.attachments if a.server_id in self.hosts]
 
     def on(self, attempt: AttemptId) -> HostedAttempt:
@@ -168,12 +172,13 @@ def _look(world: World, side: Side) -> _Look:
     host = world.source_host if side is Side.SOURCE else world.destination_host
     servers = cloud.servers()
     volumes = cloud.volumes()
-    things: list[Tagged] = [*servers, *volumes, *cloud.snapshots(), *cloud.images(), *cloud.ports()]
-    things += cloud.floating_ips()
+    ports = cloud.ports()
+    things: list[Tagged] = [*servers, *volumes, *ports, *cloud.snapshots(), *cloud.images(), *cloud.floating_ips()]
     runs = host is not None and any(s.id == host.server_id and s.status is ServerStatus.ACTIVE for s in servers)
     return _Look(
         servers,
         volumes,
+        ports,
         hosted=_hosted(side, host) if runs and host is not None else (),
         hosts=frozenset(s.id for s in servers if is_conversion_host(s) or (host and s.id == host.server_id)),
         tagged=[(tag, thing) for thing in things if (tag := tag_of(thing))],
@@ -224,7 +229,7 @@ def _found(
     steps = [step for step, _ in effects]
     server_id = next((s.server_id for s in steps if isinstance(s, MarkServer | DetachVolume)), ServerId(""))
     name = next((s.name for s in source.servers if s.id == server_id), "")
-    twins = [server.id for _, server in destination.of(attempt, Server) if _has_run(server)]
+    twins = sorted(_twins(attempt, destination))
     busy = problem = ""
     if attempt in open_here:
         busy = f"open in this data dir: `os-migrate resume {attempt}` or `os-migrate rollback {attempt}`"
@@ -235,6 +240,15 @@ def _found(
     elif astray := [v.id for v in source.volumes if _is_astray(v, attempt, source)]:
         problem = f"volumes {', '.join(astray)} of its server are attached to another server now: detach them there"
     return Found(attempt, server_id, name, effects, twins[0] if twins else None, busy, problem)
+
+
+def _twins(attempt: AttemptId, look: _Look) -> set[ServerId]:
+    """Return the servers in the destination that have run and are, or have, what the attempt made: nothing of theirs goes."""
+    users = {server.id for _, server in look.of(attempt, Server)}
+    users |= {a.server_id for _, volume in look.of(attempt, Volume) for a in volume.attachments}
+    ports = {port.id for _, port in look.of(attempt, Port)} | {ip.port_id for _, ip in look.of(attempt, FloatingIp)}
+    users |= {ServerId(port.device_id) for port in look.ports if port.id in ports}
+    return {server.id for server in look.servers if server.id in users - look.hosts and _has_run(server)}
 
 
 def _is_astray(volume: Volume, attempt: AttemptId, look: _Look) -> bool:

@@ -25,9 +25,12 @@ T = TypeVar("T", bound=Tagged)
 
 
 def untag(cloud: Cloud, steps: Iterable[StepRecord]) -> None:
-    """Take the tag off what these steps made for good in the destination; repeating it changes nothing."""
+    """Take the tag off what these steps made for good in the destination; repeating it changes nothing.
+
+    The server's goes last: as long as anything is tagged, it shows that the twin was made and all belongs to it.
+    """
     gone: dict[str, str | None] = {Tag.ATTEMPT_KEY: None, Tag.STEP_KEY: None}
-    for record in steps:
+    for record in sorted(steps, key=lambda record: isinstance(record.step, CreateServer)):
         match record.step, record.result:
             case CreateVolume(side=Side.DESTINATION), str(volume_id):
                 cloud.set_volume_metadata(VolumeId(volume_id), gone)

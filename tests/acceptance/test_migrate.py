@@ -49,7 +49,8 @@ def await_guest(cloud: Any, server: Any) -> Guest:
 
 
 def attached(cloud: Any, server: Any) -> list[str]:
-    return [a.volume_id for a in cloud.compute.volume_attachments(server.id)]
+    """Return the volumes of a server in the order of their devices."""
+    return [a.volume_id for a in sorted(cloud.compute.volume_attachments(server.id), key=lambda a: str(a.device))]
 
 
 def edit_workloads(operator: Operator, edit: Callable[[str, dict[str, Any]], None]) -> None:
@@ -78,8 +79,8 @@ def scene(operator: Operator, source: Any, destination: Any) -> Scene:
     files = {}
     for shape in (COPIED_BOOT_DISK, FROM_IMAGE):
         guest = guests[shape.name]
-        for disk in scenario.data_disks(guest):
-            files[f"{shape.name} {disk}"] = scenario.write_files(guest, disk, 3)
+        for volume_id in attached(source, servers[shape.name]):
+            files[volume_id] = scenario.write_files(guest, scenario.disk_of(guest, volume_id), 3)
     for name in (NOTHING_COPIED.name, BROUGHT.name):
         source.compute.stop_server(servers[name])
     brought = scenario.create_volume(destination, "brought-data", 1)
@@ -130,15 +131,14 @@ def test_copied_boot_disk_and_data_volume_hold_the_same_files(scene: Scene, dest
     guest = await_guest(destination, scene.twin(destination, COPIED_BOOT_DISK.name))
     assert scenario.read_boot_file(guest) == scene.boot_file
     (disk,) = scenario.data_disks(guest)
-    assert [scenario.read_files(guest, disk)] == [
-        v for k, v in scene.files.items() if k.startswith(COPIED_BOOT_DISK.name)
-    ]
+    assert [scenario.read_files(guest, disk)] == [scene.files[v] for v in scene.attached[COPIED_BOOT_DISK.name]]
 
 
 def test_data_volumes_keep_their_order(scene: Scene, destination: Any) -> None:
-    guest = await_guest(destination, scene.twin(destination, FROM_IMAGE.name))
-    found = [scenario.read_files(guest, disk) for disk in scenario.data_disks(guest)]
-    assert found == [v for k, v in scene.files.items() if k.startswith(FROM_IMAGE.name)]
+    twin = scene.twin(destination, FROM_IMAGE.name)
+    guest = await_guest(destination, twin)
+    found = [scenario.read_files(guest, scenario.disk_of(guest, volume)) for volume in attached(destination, twin)]
+    assert found == [scene.files[v] for v in scene.attached[FROM_IMAGE.name]]
     assert len(found) == 2
 
 

@@ -6,7 +6,7 @@ It knows the only two ends that a workload may have: `assert_migrated` and `asse
 from collections.abc import Sequence
 from pathlib import Path
 
-from os_migrate import batch
+from os_migrate import batch, cleanup
 from os_migrate.batch import Outcome, Result
 from os_migrate.events import Events
 from os_migrate.journal import AttemptState, Journal
@@ -97,6 +97,12 @@ class Scene:
         self._restart(hook)
         return batch.rollback(self.world, self.journal, self.journal.unfinished(), self.settings)
 
+    def cleanup(self, hook: Hook | None = None) -> list[Outcome]:
+        """Do as a new process does that has lost the journal."""
+        self._path.unlink()
+        self._restart(hook)
+        return cleanup.clean_up(self.world, cleanup.find(self.world, ()), self.settings)
+
     @property
     def state(self) -> AttemptState | None:
         """Return the state of the last attempt."""
@@ -135,13 +141,15 @@ class Scene:
         for before, now in zip(self.before, self.picture(), strict=True):
             _same(before, now)
 
-    def assert_migrated(self, outcomes: Sequence[Outcome] | None = None) -> None:
+    def assert_migrated(self, outcomes: Sequence[Outcome] | None = None, *, floating_ips: bool = True) -> None:
         """Check that all workloads were migrated, whole, and that the source is as it was, but off."""
         if outcomes is not None:
             assert [o.result for o in outcomes] == [Result.MIGRATED] * len(outcomes), outcomes
         self.assert_nothing_left()
         for shape, workload in zip(self.shapes, self.workloads, strict=True):
             self._assert_twin(shape, workload)
+            if floating_ips:
+                self._assert_floating_ips(shape, workload)
         self._assert_only_twins_are_new()
         off = {w.id for w in self.workloads}
         _same(_switched_off(self.before[0], off), _switched_off(self.picture()[0], set()))
@@ -166,6 +174,9 @@ class Scene:
         assert [p.fixed_ips[0].ip_address for p in ports] == [w.params.fixed_ips_refs[0].ip_address for w in wanted]
         if workload.migration.port_creation_mode is PortCreationMode.NEUTRON:
             assert [p.mac_address for p in ports] == [w.params.mac_address for w in wanted]
+
+    def _assert_floating_ips(self, shape: Shape, workload: Workload) -> None:
+        (twin,) = (self.destination._machines[t] for t in self.twins(workload))
         floating = [f.address for f, _ in self.destination._floating_ips.values() if f.port_id in twin.ports]
         assert len(floating) == len(workload.params.floating_ips)
         if shape.holds_address and shape.floating_ip is not FloatingIpMode.NEW:
