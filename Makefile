@@ -31,6 +31,11 @@ test: packages $(VENV)/ready ## Run all tests: unit, contract, crash, tools, and
 test-fast: packages $(VENV)/ready ## Run the tests that need no cloud
 	@$(BIN)/pytest -q -m "not lab"
 
+.PHONY: kills
+kills: packages $(VENV)/ready ## Kill the migrator at random instants on the lab: make kills KILLS=20 SEED=7
+	@$(BIN)/python -m lab up
+	@KILLS=$(or $(KILLS),20) SEED=$(SEED) $(BIN)/pytest -v -s -m lab tests/acceptance/test_kills.py
+
 .PHONY: check
 check: $(VENV)/ready ## Check style, types and layers; never writes
 	$(BIN)/ruff format --check .
