@@ -190,6 +190,15 @@ class NetworkPart(Named):
 
 
 @dataclass(frozen=True)
+class IngressRule:
+    """A rule of a security group that lets something in from a network."""
+
+    id: str
+    cidr: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
 class SubnetRange:
     """The addresses of a subnet: `first` to `last` are for servers, the router has `gateway`."""
 

@@ -82,6 +82,7 @@ class ConversionSettings:
     known_hosts_path: Path = Path("conversion/known_hosts")
     ssh_key_type: str = "ed25519"
     ssh_user: str = "cloud-user"
+    ssh_networks: tuple[str, ...] = ()
     content_install: bool = True
     link: bool = True
     reboot: bool = False

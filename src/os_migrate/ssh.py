@@ -260,7 +260,8 @@ class Ssh:
         where = f"{self.target.user}@{self.target.address}:{self.target.port}"
         return HostUnreachable(
             f"{where}: {why}",
-            remedy="check that the server runs, its address, and that its security group lets SSH in from here",
+            remedy="check that the server runs, its address, and that its security group lets SSH in from here: if this"
+            " machine's address has changed, `os-migrate hosts deploy` lets it in again",
         )
 
     def _refusal(self, said: str) -> HostError:

@@ -159,7 +159,7 @@ def machines() -> Iterator[tuple[Machine, Machine]]:
             assert process.poll() is None
         source, destination = (machine for _, machine in running)
         link = make_key(destination.directory / "link.key")
-        source.host.authorize_link(link)
+        source.host.authorize_link(link, "127.0.0.1/32")
         destination.host.install_link(
             (destination.directory / "link.key").read_text(), source.target.known_hosts_path.read_text()
         )

@@ -15,9 +15,12 @@ from os_migrate.hosts.check import check, link_script
 from os_migrate.hosts.cloud_init import user_data
 from os_migrate.hosts.delete import delete
 from os_migrate.hosts.deploy import deploy, find_host
+from os_migrate.hosts.doors import ANYWHERE, SSH_CLIENT_SCRIPT
+from os_migrate.hosts.hosting import MARK
 from os_migrate.hosts.packages import REQUIRED, HostFacts
 from os_migrate.model import (
     FixedIp,
+    IngressRule,
     KeyPair,
     Named,
     Network,
@@ -30,6 +33,7 @@ from os_migrate.model import (
     Side,
     Subnet,
 )
+from os_migrate.nbd import LINK_KEY
 from os_migrate.settings import ConversionSettings, HostSettings, Settings
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.seam import FakeClock
@@ -46,7 +50,7 @@ class FakeHostingCloud(FakeCloud):
         self.keys: dict[str, str] = {}
         self.made: list[tuple[PartKind, NetworkPart]] = []
         self.interfaces: set[tuple[str, str]] = set()
-        self.open_groups: set[str] = set()
+        self.rules: dict[str, list[IngressRule]] = {}
         self.reboots = 0
         self.add_flavor("conv")
         self.add_image("os_migrate_conv")
@@ -84,8 +88,18 @@ class FakeHostingCloud(FakeCloud):
         self._groups.append(Named(new, name))
         return new
 
-    def allow_ssh_and_ping(self, group_id):
-        self.open_groups.add(group_id)
+    def ssh_rules(self, group_id):
+        return list(self.rules.get(group_id, []))
+
+    def allow_ssh(self, group_id, cidr, description):
+        self.rules.setdefault(group_id, []).append(IngressRule(self._new_id("rule"), cidr, description))
+
+    def delete_rule(self, rule_id):
+        self.rules = {group: [r for r in rules if r.id != rule_id] for group, rules in self.rules.items()}
+
+    @property
+    def let_in(self) -> list[str]:
+        return sorted(rule.cidr for rules in self.rules.values() for rule in rules)
 
     def join(self, router_id, subnet_id):
         self.interfaces.add((router_id, subnet_id))
@@ -111,18 +125,37 @@ class FakeHostingCloud(FakeCloud):
         return new
 
 
+def lets_in(cloud: FakeHostingCloud, network: str) -> bool:
+    """Say whether a cloud's rules let a client in; groups of the operator's own do."""
+    return not cloud.parts(PartKind.SECURITY_GROUP) or bool({ANYWHERE, network} & set(cloud.let_in))
+
+
 class FakeDeployable:
     """A host's side of the deployment."""
 
-    def __init__(self, cloud: FakeHostingCloud, *, reachable: bool = True, facts: HostFacts = COMPLETE) -> None:
-        self.cloud, self.reachable, self.now = cloud, reachable, facts
+    def __init__(self, stage: "Stage", cloud: FakeHostingCloud, *, reachable: bool, facts: HostFacts) -> None:
+        self.stage, self.cloud, self.reachable_now, self.now = stage, cloud, reachable, facts
         self.scripts: list[str] = []
-        self.authorized = ""
+        self.authorized, self.authorized_from = "", None
         self.link: tuple[str, str] | None = None
         self.closed = False
 
+    def reachable(self):
+        return self.reachable_now and self._let_in()
+
+    def _let_in(self):
+        return lets_in(self.cloud, self.stage.migrator)
+
+    def logs_in(self):
+        """Do as ssh does on the destination host: say what the link's command prints on the source host."""
+        source = self.stage.hosts["conv_src"]
+        if not lets_in(source.cloud, self.stage.peer):
+            raise HostError("the script ended with 255: Connection timed out")
+        assert source.authorized_from in {None, self.stage.peer}
+        return f"{self.stage.peer.removesuffix('/32')} 40023 192.168.10.11 22\n"
+
     def await_reachable(self, timeout_s):
-        if not self.reachable:
+        if not self.reachable():
             raise HostUnreachable("no answer", remedy="look")
 
     def facts(self):
@@ -134,10 +167,14 @@ class FakeDeployable:
 
     def run_script(self, text):
         self.scripts.append(text)
+        if text == SSH_CLIENT_SCRIPT:
+            return f"{self.stage.migrator.removesuffix('/32')} 40022 192.168.10.12 22\n"
+        if LINK_KEY in text:
+            return self.logs_in()
         return f"boot {self.cloud.reboots}\n"
 
-    def authorize_link(self, public_key):
-        self.authorized = public_key
+    def authorize_link(self, public_key, network):
+        self.authorized, self.authorized_from = public_key, network
 
     def install_link(self, private_key, known_hosts):
         self.link = private_key, known_hosts
@@ -163,6 +200,7 @@ class Stage:
                 known_hosts_path=directory / "conversion/known_hosts",
             ),
         )
+        self.migrator, self.peer = "198.51.100.7/32", "203.0.113.9/32"
         self.facts = COMPLETE
         self.unreachable: set[str] = set()
         self.hosts: dict[str, FakeDeployable] = {}
@@ -171,7 +209,7 @@ class Stage:
 
     def open_host(self, name: str, server_id: ServerId, address: str) -> FakeDeployable:
         cloud = self.clouds[Side.SOURCE if name == "conv_src" else Side.DESTINATION]
-        host = FakeDeployable(cloud, reachable=name not in self.unreachable, facts=self.facts)
+        host = FakeDeployable(self, cloud, reachable=name not in self.unreachable, facts=self.facts)
         self.hosts[name] = host
         return host
 
@@ -234,7 +272,7 @@ def test_both_hosts_are_deployed_and_linked(stage):
         assert server.metadata == {"conversion_host": "true", "os_migrate_conversion_host": deployed.side.value}
         assert deployed.address in {ip.address for ip in cloud.floating_ips()}
         assert [kind for kind, _ in cloud.made] == list(PartKind)
-        assert len(cloud.interfaces) == len(cloud.open_groups) == 1
+        assert len(cloud.interfaces) == 1
         assert find_host(cloud, stage.settings, deployed.side) == (deployed.server_id, deployed.address)
     line = f"{source.server_id} ssh-ed25519 "
     assert stage.hosts["conv_dst"].link[1].startswith(line)
@@ -370,7 +408,10 @@ def test_missing_tools_are_installed_between_the_hooks(stage):
     stage.facts = BARE
     stage.set_hosts(pre_content_hook="echo before", post_content_hook="echo after")
     stage.deploy()
-    assert stage.hosts["conv_src"].scripts == ["echo before", "echo after"]
+    assert [s for s in stage.hosts["conv_src"].scripts if s.startswith("echo ") and "$" not in s] == [
+        "echo before",
+        "echo after",
+    ]
     assert stage.hosts["conv_src"].now is COMPLETE
 
 
@@ -414,6 +455,74 @@ def test_one_side_alone_is_deployed_without_a_link(stage):
     assert stage.clouds[SOURCE].servers() == []
 
 
+# Who gets in --------------------------------------------------------------------------------------------------------------
+
+
+def test_ssh_gets_in_only_from_the_migrator_and_to_the_source_from_the_peer(stage):
+    stage.deploy()
+    assert stage.clouds[SOURCE].let_in == [stage.migrator, stage.peer]
+    assert stage.clouds[DESTINATION].let_in == [stage.migrator]
+    assert stage.hosts["conv_src"].authorized_from == stage.peer
+
+
+def test_whoever_has_moved_is_let_in_again_in_place_of_where_they_were(stage):
+    stage.deploy()
+    stage.migrator, stage.peer = "198.51.100.8/32", "203.0.113.10/32"
+    stage.deploy()
+    assert stage.clouds[SOURCE].let_in == [stage.migrator, stage.peer]
+    assert stage.clouds[DESTINATION].let_in == [stage.migrator]
+
+
+def test_networks_of_the_settings_are_let_in_too(stage):
+    stage.set_conversion(ssh_networks=("192.0.2.0/24",))
+    stage.deploy()
+    assert stage.clouds[DESTINATION].let_in == ["192.0.2.0/24", stage.migrator]
+
+
+def test_one_side_alone_keeps_who_was_let_in_before(stage):
+    stage.deploy()
+    destination = stage.settings.destination_host
+    stage.settings = replace(stage.settings, destination_host=replace(destination, deploy=False))
+    stage.deploy()
+    assert stage.clouds[SOURCE].let_in == [stage.migrator, stage.peer]
+
+
+def test_door_is_closed_though_a_later_step_fails(stage):
+    stage.facts = BARE
+    stage.set_conversion(content_install=False)
+    with pytest.raises(HostError):
+        stage.deploy()
+    assert stage.clouds[SOURCE].let_in == [stage.migrator]
+
+
+def test_rules_of_others_and_groups_of_others_are_left_alone(stage):
+    stage.deploy()
+    cloud = stage.clouds[SOURCE]
+    (group_id,) = cloud.rules
+    cloud.allow_ssh(group_id, "10.0.0.0/8", "the operator's own")
+    stage.deploy()
+    assert "10.0.0.0/8" in cloud.let_in
+    cloud.made = [
+        (kind, replace(part, description="mine") if kind is PartKind.SECURITY_GROUP else part)
+        for kind, part in cloud.made
+    ]
+    before = cloud.let_in
+    stage.peer = "203.0.113.11/32"
+    with pytest.raises(HostError, match="timed out"):
+        stage.deploy()
+    assert cloud.let_in == before
+
+
+def test_check_tells_of_a_door_that_is_wide_open(stage):
+    stage.deploy()
+    cloud = stage.clouds[SOURCE]
+    (group_id,) = cloud.rules
+    cloud.allow_ssh(group_id, ANYWHERE, MARK)
+    (problem,) = stage.check()
+    assert problem.what == "its security group lets SSH in from anywhere"
+    assert problem.where.startswith("source")
+
+
 # Check -------------------------------------------------------------------------------------------------------------------
 
 
@@ -437,7 +546,7 @@ def test_check_tells_all_problems_at_once(stage):
 def test_link_is_checked_by_ssh_alone():
     script = link_script("cloud-user", "192.0.2.7", "server-1")
     assert "HostKeyAlias=server-1" in script
-    assert script.endswith("-- 192.0.2.7 true </dev/null\ntest $? -ne 255\n")
+    assert script.endswith("-- 192.0.2.7 true </dev/null\n")
 
 
 # Delete ------------------------------------------------------------------------------------------------------------------

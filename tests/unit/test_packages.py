@@ -43,19 +43,19 @@ def test_unknown_family_has_no_commands():
 
 
 def test_link_key_is_added_once_restricted_and_without_its_comment():
-    text = with_link_key("ssh-rsa AAAAother me\n", LINK)
+    text = with_link_key("ssh-rsa AAAAother me\n", LINK, "192.0.2.7/32")
     assert text.splitlines() == [
         "ssh-rsa AAAAother me",
-        'restrict,port-forwarding,command="/bin/false" ssh-ed25519 AAAAlink os-migrate-link',
+        'restrict,port-forwarding,command="echo $SSH_CONNECTION",from="192.0.2.7/32" ssh-ed25519 AAAAlink os-migrate-link',
     ]
-    assert with_link_key(text, LINK) == text
+    assert with_link_key(text, LINK, "192.0.2.7/32") == text
 
 
 def test_older_link_key_is_replaced_and_others_stay():
-    text = with_link_key(with_link_key("# mine\nssh-rsa AAAAother me\n", "ssh-ed25519 AAAAold x"), LINK)
+    text = with_link_key(with_link_key("# mine\nssh-rsa AAAAother me\n", "ssh-ed25519 AAAAold x", None), LINK, None)
     assert "AAAAold" not in text
     assert text.startswith("# mine\nssh-rsa AAAAother me\n")
 
 
 def test_last_line_without_an_end_is_not_joined():
-    assert with_link_key("ssh-rsa AAAAother me", LINK).splitlines()[0] == "ssh-rsa AAAAother me"
+    assert with_link_key("ssh-rsa AAAAother me", LINK, None).splitlines()[0] == "ssh-rsa AAAAother me"

@@ -10,11 +10,13 @@ from urllib.parse import quote
 from os_migrate.cloud.calls import Api, Json, Service
 from os_migrate.cloud.compute import MICROVERSION
 from os_migrate.cloud.waiting import delete_when_idle
-from os_migrate.errors import NotFound
-from os_migrate.model import KeyPair, NetworkId, NetworkPart, PartKind, ServerId, SubnetRange
+from os_migrate.errors import CloudError, NotFound
+from os_migrate.model import IngressRule, KeyPair, NetworkId, NetworkPart, PartKind, ServerId, SubnetRange
 
 BUSY_S = 60.0
 """The ports of a deleted server, and the service ports of a network, take a while to go."""
+
+SSH_IN: Json = {"direction": "ingress", "protocol": "tcp", "port_range_min": 22, "port_range_max": 22}
 
 PATHS = {
     PartKind.NETWORK: ("networks", "network"),
@@ -82,19 +84,45 @@ class Hosting:
         """Create a security group; return its id."""
         return self._create(PartKind.SECURITY_GROUP, name, description, {})
 
-    def allow_ssh_and_ping(self, group_id: str) -> None:
-        """Let SSH and ICMP in; rules that are there already are left."""
-        doing = f"allow SSH and ICMP in security group {group_id}"
-        params = {"security_group_id": group_id}
-        rules = list(
-            self._api.pages(Service.NETWORK, "/security-group-rules", "security_group_rules", doing, params=params)
-        )
-        for wanted in ({"protocol": "tcp", "port_range_min": 22, "port_range_max": 22}, {"protocol": "icmp"}):
-            rule = wanted | {"direction": "ingress", "ethertype": "IPv4"}
-            if any(all(there.get(key) == value for key, value in rule.items()) for there in rules):
-                continue
-            body = {"security_group_rule": rule | {"security_group_id": group_id}}
-            self._api.post(Service.NETWORK, "/security-group-rules", doing, body)
+    def ssh_rules(self, group_id: str) -> Sequence[IngressRule]:
+        """Return the rules of a security group that let SSH in from somewhere."""
+        doing = f"list the rules of security group {group_id}"
+        params = {"security_group_id": group_id, **SSH_IN}
+        rules = self._api.pages(Service.NETWORK, "/security-group-rules", "security_group_rules", doing, params=params)
+        return [
+            IngressRule(rule["id"], rule.get("remote_ip_prefix") or "0.0.0.0/0", rule.get("description") or "")
+            for rule in rules
+            if not rule.get("remote_group_id")
+        ]
+
+    def allow_ssh(self, group_id: str, cidr: str, description: str) -> None:
+        """Let SSH in from a network; a rule that is there already is fine."""
+        rule = {
+            **SSH_IN,
+            "ethertype": "IPv6" if ":" in cidr else "IPv4",
+            "security_group_id": group_id,
+            "remote_ip_prefix": cidr,
+            "description": description,
+        }
+        try:
+            self._api.post(
+                Service.NETWORK,
+                "/security-group-rules",
+                f"let SSH in from {cidr} in security group {group_id}",
+                {"security_group_rule": rule},
+            )
+        except CloudError:
+            if not any(there.cidr == cidr for there in self.ssh_rules(group_id)):
+                raise
+
+    def delete_rule(self, rule_id: str) -> None:
+        """Delete a rule of a security group."""
+        try:
+            self._api.delete(
+                Service.NETWORK, f"/security-group-rules/{rule_id}", f"delete security group rule {rule_id}"
+            )
+        except NotFound:
+            return
 
     def join(self, router_id: str, subnet_id: str) -> None:
         """Give a router an interface in a subnet; one that is there already is fine."""

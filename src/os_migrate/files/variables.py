@@ -6,6 +6,7 @@ A new variable is one line here, one field in `settings`, one row in docs/settin
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,14 @@ def texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise BadValueError("must be a list of texts")
     return tuple(text(item) for item in value)
+
+
+def networks(value: object) -> tuple[str, ...]:
+    """Read a list of networks, and write each as Neutron does."""
+    try:
+        return tuple(str(ip_network(item)) for item in texts(value))
+    except ValueError as error:
+        raise BadValueError(f"must be a list of networks like 192.0.2.0/24: {error}") from None
 
 
 def mapping(value: object) -> Mapping[str, object]:
@@ -211,6 +220,7 @@ VARIABLES: Mapping[str, Variable] = {
     "os_migrate_conversion_link_keypair_private_path": Variable("conversion", "link_keypair_private_path", path),
     "os_migrate_conversion_host_ssh_key_type": Variable("conversion", "ssh_key_type", text),
     "os_migrate_conversion_host_ssh_user": Variable("conversion", "ssh_user", text),
+    "os_migrate_conversion_host_ssh_networks": Variable("conversion", "ssh_networks", networks),
     "os_migrate_conversion_host_content_install": Variable("conversion", "content_install", flag),
     "os_migrate_link_conversion_hosts": Variable("conversion", "link", flag),
     "os_migrate_reboot_conversion_hosts": Variable("conversion", "reboot", flag),

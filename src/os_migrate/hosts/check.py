@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 
 from os_migrate.errors import CloudError, HostError, Problem, UserError
-from os_migrate.hosts import known_hosts
-from os_migrate.hosts.hosting import Clouds, DeployableHost, OpenHost, find_address, find_server
+from os_migrate.hosts import doors, known_hosts
+from os_migrate.hosts.hosting import Clouds, DeployableHost, HostingCloud, OpenHost, find_address, find_server
 from os_migrate.model import ServerId, ServerStatus, Side
 from os_migrate.nbd import LINK_KEY, LINK_KNOWN_HOSTS
 from os_migrate.settings import Settings
@@ -25,6 +25,7 @@ def check(clouds: Clouds, settings: Settings, open_host: OpenHost) -> tuple[Prob
                 server_id, address = _running(clouds, settings, side)
                 host = open_host(settings.host(side).host_name, server_id, address)
                 reachable[side] = server_id, address, host
+                problems.extend(_door_problems(clouds[side], settings, side, where))
                 missing = ", ".join(host.facts().missing)
                 if missing:
                     problems.append(Problem(where, f"it lacks {missing}", f"install them, or {DEPLOY}"))
@@ -41,7 +42,7 @@ def check(clouds: Clouds, settings: Settings, open_host: OpenHost) -> tuple[Prob
 def link_script(user: str, address: str, host_key_alias: str) -> str:
     """Return a bash script, for the destination host, that fails unless it can log in to the source host.
 
-    The link's key may run nothing there, so the login's command fails, by design: only ssh's own 255 is a failure.
+    The link's key runs only its own command there, which prints where it comes from.
     """
     options = (
         "BatchMode=yes",
@@ -55,7 +56,7 @@ def link_script(user: str, address: str, host_key_alias: str) -> str:
     )
     words = ["sudo", "-n", "ssh", "-T", "-F", "none", "-i", LINK_KEY, "-l", user]
     words += [word for option in options for word in ("-o", option)]
-    return f"{shlex.join([*words, '--', address, 'true'])} </dev/null\ntest $? -ne 255\n"
+    return f"{shlex.join([*words, '--', address, 'true'])} </dev/null\n"
 
 
 def _running(clouds: Clouds, settings: Settings, side: Side) -> tuple[ServerId, str]:
@@ -74,6 +75,12 @@ def _running(clouds: Clouds, settings: Settings, side: Side) -> tuple[ServerId, 
     if address is None:
         raise UserError(f"its server {server.id} has no address to reach it at", remedy=DEPLOY)
     return server.id, address
+
+
+def _door_problems(cloud: HostingCloud, settings: Settings, side: Side, where: str) -> Iterator[Problem]:
+    group_id = doors.own_group(cloud, settings.host(side).secgroup_name)
+    if group_id and doors.is_wide_open(cloud, group_id):
+        yield Problem(where, "its security group lets SSH in from anywhere", f"{DEPLOY}: it narrows it")
 
 
 def _link_problems(

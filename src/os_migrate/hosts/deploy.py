@@ -4,6 +4,7 @@
     on both sides   key pair -> network, subnet, router, security group -> server -> floating IP
     at one time     -> SSH -> hook -> packages -> hook -> reboot
     link            a key with which the destination host opens SSH to the source host
+    narrow          SSH gets in only from where it came
 
 What is made carries a mark, by which `delete` knows it. What was made stays where something fails: the same command
 again goes on with it.
@@ -11,14 +12,15 @@ again goes on with it.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from os_migrate import keys
 from os_migrate.errors import CloudError, HostError, UserError
 from os_migrate.events import Events, Note
-from os_migrate.hosts import known_hosts
-from os_migrate.hosts.check import check
+from os_migrate.hosts import doors, known_hosts
+from os_migrate.hosts.check import check, link_script
 from os_migrate.hosts.cloud_init import user_data
 from os_migrate.hosts.delete import delete
 from os_migrate.hosts.hosting import (
@@ -76,6 +78,7 @@ def deploy(
     deployments = [
         _Deployment(clouds[side], settings, side, found[side], key, events, clock, open_host) for side in sides
     ]
+    peer: str | None = None
     try:
         # Two hosts in one project share a network, which only one of them can make.
         projects = {clouds[side].project_id() for side in sides}
@@ -85,7 +88,12 @@ def deploy(
             tell=lambda text: events.tell(Note(text=text, warning=True)),
         )
         if settings.conversion.link and len(sides) == len(Side):
-            _link(settings, events, deployments[0], deployments[1])
+            peer = _link(settings, events, deployments[0], deployments[1])
+        _narrow(settings, deployments, peer)
+    except BaseException:
+        with suppress(CloudError):  # the first error is what the operator reads
+            _narrow(settings, deployments, peer)
+        raise
     finally:
         for deployment in deployments:
             deployment.close()
@@ -130,6 +138,8 @@ class _Deployment:
     open_host: OpenHost
     host: DeployableHost | None = None
     deployed: DeployedHost | None = None
+    client: str | None = None
+    """The network that this migrator's connections come from, as the host sees it."""
 
     def run(self) -> DeployedHost:
         """Go all the way."""
@@ -139,13 +149,26 @@ class _Deployment:
         address = self._ensure_address(server)
         self.host = self.open_host(server.name, server.id, address)
         self._tell(f"wait until {address} answers SSH")
+        if not self.host.reachable():
+            self.open_wide()
         self.host.await_reachable(self.settings.conversion.deploy_timeout_s)
+        self.client = doors.client_of(self.host)
         facts = self._fill(self.host)
         if self.settings.conversion.reboot:
             self._reboot(self.host, server.id)
         self.deployed = DeployedHost(self.side, server.id, server.name, address, facts)
         self._tell(f"ready at {address}")
         return self.deployed
+
+    @property
+    def group_id(self) -> str | None:
+        """Return the host's security group, None if it isn't ours."""
+        return doors.own_group(self.cloud, self._wanted.secgroup_name)
+
+    def open_wide(self) -> None:
+        """Let SSH in from anywhere, for as long as it isn't known from where it comes."""
+        if group_id := self.group_id:
+            doors.open_wide(self.cloud, group_id)
 
     def close(self) -> None:
         """End the connection to the host."""
@@ -293,8 +316,11 @@ class _Deployment:
                 )
 
 
-def _link(settings: Settings, events: Events, source: _Deployment, destination: _Deployment) -> None:
-    """Let the destination host open SSH forwardings to the source host, and know its host key."""
+def _link(settings: Settings, events: Events, source: _Deployment, destination: _Deployment) -> str:
+    """Let the destination host open SSH forwardings to the source host, and know its host key.
+
+    Return the network that its connections come from, as the source host sees it.
+    """
     assert source.host is not None, "it ran"
     assert source.deployed is not None, "it ran"
     assert destination.host is not None, "it ran"
@@ -303,5 +329,30 @@ def _link(settings: Settings, events: Events, source: _Deployment, destination: 
     line = known_hosts.line_of(conversion.known_hosts_path, source.deployed.server_id)
     assert line, "without it the host would not have answered"
     events.tell(Note(text="link the destination conversion host to the source conversion host"))
-    source.host.authorize_link(key.public)
+    source.host.authorize_link(key.public, None)
     destination.host.install_link(key.private, f"{line}\n")
+    script = link_script(conversion.ssh_user, source.deployed.address, source.deployed.server_id)
+    try:
+        peer = doors.network_of(destination.host.run_script(script))
+    except HostError:
+        source.open_wide()
+        peer = doors.network_of(destination.host.run_script(script))
+    source.host.authorize_link(key.public, peer)
+    return peer
+
+
+def _narrow(settings: Settings, deployments: Sequence[_Deployment], peer: str | None) -> None:
+    """Let SSH in to the hosts only from where it came. Hosts of one project share a security group."""
+    wanted: dict[str, set[str]] = {}
+    clouds: dict[str, HostingCloud] = {}
+    for deployment in deployments:
+        group_id = deployment.group_id
+        if group_id is None or deployment.client is None:
+            continue
+        clouds[group_id] = deployment.cloud
+        networks = wanted.setdefault(group_id, set(settings.conversion.ssh_networks))
+        networks.add(deployment.client)
+        if peer is not None and deployment.side is Side.SOURCE:
+            networks.add(peer)
+    for group_id, networks in wanted.items():
+        doors.narrow(clouds[group_id], group_id, networks, keep_others=peer is None)

@@ -8,6 +8,7 @@ from os_migrate.errors import UserError
 from os_migrate.hosts.packages import HostFacts
 from os_migrate.hosts.remote import RemoteHost
 from os_migrate.model import (
+    IngressRule,
     KeyPair,
     Named,
     NetworkId,
@@ -62,8 +63,14 @@ class HostingCloud(Cloud, Protocol):
     def create_security_group(self, name: str, description: str) -> str:
         """Create a security group; return its id."""
 
-    def allow_ssh_and_ping(self, group_id: str) -> None:
-        """Let SSH and ICMP in; rules that are there already are left."""
+    def ssh_rules(self, group_id: str) -> Sequence[IngressRule]:
+        """Return the rules of a security group that let SSH in from somewhere."""
+
+    def allow_ssh(self, group_id: str, cidr: str, description: str) -> None:
+        """Let SSH in from a network; a rule that is there already is fine."""
+
+    def delete_rule(self, rule_id: str) -> None:
+        """Delete a rule of a security group."""
 
     def join(self, router_id: str, subnet_id: str) -> None:
         """Give a router an interface in a subnet; one that is there already is fine."""
@@ -84,6 +91,9 @@ class DeployableHost(Protocol):
     def close(self) -> None:
         """End the connection."""
 
+    def reachable(self) -> bool:
+        """Say whether the host answers SSH now."""
+
     def await_reachable(self, timeout_s: float) -> None:
         """Wait until the host answers SSH."""
 
@@ -96,8 +106,8 @@ class DeployableHost(Protocol):
     def run_script(self, text: str) -> str:
         """Run a bash script as the SSH user; return what it printed."""
 
-    def authorize_link(self, public_key: str) -> None:
-        """Let the holder of a key open SSH forwardings to this host."""
+    def authorize_link(self, public_key: str, network: str | None) -> None:
+        """Let the holder of a key open SSH forwardings to this host, from one network only."""
 
     def install_link(self, private_key: str, known_hosts: str) -> None:
         """Keep the key, and the host keys, with which this host opens them."""

@@ -43,8 +43,8 @@ AGENT_PATH: Final = f"{RUN_DIR}/agent-{hashlib.sha256(AGENT_TEXT).hexdigest()[:1
 LINK_MARK: Final = "os-migrate-link"
 """The comment by which our line in authorized_keys is known."""
 
-LINK_OPTIONS: Final = 'restrict,port-forwarding,command="/bin/false"'
-"""The link's key can forward, and nothing else: no command, no terminal, no agent.
+LINK_OPTIONS: Final = 'restrict,port-forwarding,command="echo $SSH_CONNECTION"'
+"""The link's key can forward, and nothing else: no command, no terminal, no agent. It is told where it comes from.
 
 A `permitopen` that would close TCP ports too closes the sockets of the exports as well: OpenSSH 9.2 holds paths against that
 same list, which can't name one ("Received request to connect to path ..., but the request was denied").
@@ -222,12 +222,15 @@ class RemoteHost:
         self._ask("write", {"path": LINK_KNOWN_HOSTS, "text": known_hosts})
         self._ask("write", {"path": LINK_KEY, "text": private_key})
 
-    def authorize_link(self, public_key: str) -> None:
-        """Let the link's key open the exports of this (the source) host, and nothing else; replace an older one."""
+    def authorize_link(self, public_key: str, network: str | None) -> None:
+        """Let the link's key open the exports of this (the source) host, and nothing else; replace an older one.
+
+        With a `network`, only from there.
+        """
         file = ".ssh/authorized_keys"
         there = self._ssh.run(["cat", file], timeout_s=ANSWER_S)
         old = there.stdout.decode() if there.returncode == 0 else ""
-        new = with_link_key(old, public_key)
+        new = with_link_key(old, public_key, network)
         if new == old:
             return
         write = f"umask 077 && mkdir -p .ssh && cat >{file}.new && mv {file}.new {file}"
@@ -336,8 +339,9 @@ def _result(said: Mapping[str, Any]) -> JobResult:
     return ScanResult(**said) if "digest" in said else CopyResult(**said)
 
 
-def with_link_key(authorized_keys: str, public_key: str) -> str:
+def with_link_key(authorized_keys: str, public_key: str, network: str | None) -> str:
     """Return an authorized_keys file with the link's key, restricted, in place of an older one of ours."""
+    options = f'{LINK_OPTIONS},from="{network}"' if network else LINK_OPTIONS
     kind, key = public_key.split()[:2]
     others = [line for line in authorized_keys.splitlines() if not line.endswith(f" {LINK_MARK}")]
-    return "\n".join([*others, f"{LINK_OPTIONS} {kind} {key} {LINK_MARK}", ""])
+    return "\n".join([*others, f"{options} {kind} {key} {LINK_MARK}", ""])

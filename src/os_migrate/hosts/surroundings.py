@@ -70,14 +70,13 @@ def ensure_surroundings(
         cloud, PartKind.ROUTER, host.router_name, lambda: cloud.create_router(host.router_name, external, MARK), tell
     )
     cloud.join(router_id, subnet_id)
-    group_id = _ensure(
+    _ensure(
         cloud,
         PartKind.SECURITY_GROUP,
         host.secgroup_name,
         lambda: cloud.create_security_group(host.secgroup_name, MARK),
         tell,
     )
-    cloud.allow_ssh_and_ping(group_id)
     return Surroundings(network_id, host.secgroup_name)
 
 
