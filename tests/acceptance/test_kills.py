@@ -46,6 +46,7 @@ class Harness:
     dice: random.Random
     length_s: dict[str, float] = field(default_factory=lambda: {"migrate": 60.0})
     kills: Counter[str] = field(default_factory=Counter)
+    logged: int = 0  # characters of the server's log when the last command began
 
     def go(self) -> None:
         """Migrate, with kills, until the workload comes to an end; check that end, and make all ready for the next."""
@@ -69,10 +70,9 @@ class Harness:
             for file in self.operator.data_dir.glob("journal.sqlite*"):
                 file.unlink()
             time.sleep(15)  # the hosts notice that the dead migrator's connections are gone
-        log = self.operator.data_dir / "workload_logs" / f"{SERVER.name.replace(' ', '_')}.log"
-        log.unlink(missing_ok=True)
         while_copying = act == "migrate" and self.dice.random() < COPY_KILLS
         delay_s = self.dice.uniform(0, 4.0 if while_copying else self.length_s.get(act, 30.0))
+        self.logged += len(self._log())
         began = time.monotonic()
         migrator = subprocess.Popen(
             self.operator.command(*words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -80,7 +80,7 @@ class Harness:
         due = None if while_copying or not kill else began + delay_s
         while migrator.poll() is None and (due is None or time.monotonic() < due):
             time.sleep(0.05)
-            if kill and due is None and log.exists() and COPYING.search(log.read_text()):
+            if kill and due is None and COPYING.search(self._log()):
                 due = time.monotonic() + delay_s
         ended = migrator.poll() is not None
         migrator.kill()
@@ -91,12 +91,15 @@ class Harness:
             print(f"{act}: ended with {migrator.returncode} after {spent_s:.1f} s\n{said[-3000:]}")
             assert migrator.returncode == 0, said
         else:
-            last = log.read_text().splitlines()[-1] if log.exists() else "nothing was logged yet"
-            self.kills[
-                f"{act}{' while it copied' if COPYING.search(log.read_text() if log.exists() else '') else ''}"
-            ] += 1
-            print(f"{act}: killed after {spent_s:.1f} s: {last}")
+            last = self._log().splitlines()[-1:] or ["nothing was logged yet"]
+            self.kills[f"{act} while it copied" if COPYING.search(self._log()) else act] += 1
+            print(f"{act}: killed after {spent_s:.1f} s: {last[0]}")
         return ended
+
+    def _log(self) -> str:
+        """Return what was logged since the command began."""
+        (log,) = list((self.operator.data_dir / "workload_logs").glob("*random*.log")) or [None]
+        return log.read_text()[self.logged :] if log else ""
 
     def _check_migrated(self, twins: list[Any]) -> None:
         (twin,) = twins
