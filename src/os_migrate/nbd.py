@@ -54,7 +54,7 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True)
 class JobState:
-    """What a host says of a job. `result` is filled when DONE, `error` when FAILED.
+    """What a host says of a job. `result` is filled when DONE, `error` when FAILED; `trouble` is what it got over.
 
     The bytes are those of the disk for a scan, and those that hold data for a copy; both are 0 until the job knows.
     """
@@ -63,6 +63,7 @@ class JobState:
     done_bytes: int = 0
     total_bytes: int = 0
     error: str = ""
+    trouble: str = ""
     result: "JobResult | None" = None
 
 

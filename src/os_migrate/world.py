@@ -215,8 +215,8 @@ class Host(Protocol):
     def address(self) -> str:
         """Return the address at which the other conversion host reaches this one over SSH."""
 
-    def await_device(self, volume_id: VolumeId, timeout_s: float) -> int:
-        """Wait until the guest sees the volume, by its serial; return its size in bytes."""
+    def await_device(self, volume_id: VolumeId, timeout_s: float, *, read_only: bool) -> int:
+        """Wait until the guest sees the volume, by its serial; return its size in bytes. Let nobody there write to it, if so asked."""
 
     def start(self, job: Job) -> None:
         """Start a job; one of that name that runs or has ended is left as it is."""

@@ -54,6 +54,7 @@ class FakeHost:
         self.peer: FakeHost | None = None
         self.units: dict[str, Unit] = {}
         self.held: set[AttemptId] = set()
+        self.read_only: set[VolumeId] = set()
         self.violations: list[str] = []
         self.corrupts = False
         clock.listeners.append(self.go_on)
@@ -70,10 +71,12 @@ class FakeHost:
     def address(self) -> str:
         return f"{self._name}.example"
 
-    def await_device(self, volume_id: VolumeId, timeout_s: float) -> int:
+    def await_device(self, volume_id: VolumeId, timeout_s: float, *, read_only: bool) -> int:
         with self.cloud.seam.call(self._name, "await_device", mutates=False):
             if not self._sees(volume_id):
                 raise HostError(f"{self._name}: no device with serial {volume_id[:20]} within {timeout_s:.0f} s")
+            if read_only:
+                self.read_only.add(volume_id)
             return self.cloud._volume(volume_id).view.size_gib * 1024**3
 
     def start(self, job: Job) -> None:

@@ -82,6 +82,9 @@ class Machine:
     def add_file(self, file: Path) -> VolumeId:
         argv = ["losetup", "--find", "--show", str(file)]
         self.loops.append(subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip())
+        subprocess.run(
+            ["blockdev", "--setrw", self.loops[-1]], check=True
+        )  # an earlier test's source may have been there
         volume_id = VolumeId(str(uuid.uuid4()))
         (self.directory / "by-id" / f"virtio-{volume_id[:20]}").symlink_to(self.loops[-1])
         return volume_id

@@ -118,13 +118,14 @@ def test_copy_fails_where_the_storage_runs_full(source, destination, attempt, tm
         subprocess.run(["umount", "--lazy", tmp_path], check=True)
 
 
-def test_killed_tunnel_fails_the_copy_within_seconds(source, destination, attempt):
+def start_slow_copy(source, destination, attempt):
+    """Begin a copy of 32 MiB that takes 6 s; return it with its tunnel when some of it is written."""
     original = source.add_disk(shaped("d" * 512))
     twin = destination.add_disk(bytes(512 * BLOCK))
     scan(source, attempt, original)
     unit = unit_of(ExportJob(attempt, original), AGENT_PATH)
     at = unit.argv.index("--filter=extentlist")
-    slowly = (*unit.argv[:at], "--filter=rate", *unit.argv[at:], "rate=40M")  # bits a second: 32 MiB take 6 s
+    slowly = (*unit.argv[:at], "--filter=rate", *unit.argv[at:], "rate=40M")  # bits a second
     source.host._ask("start", asdict(replace(unit, argv=slowly)))
     link = tunnel(source, attempt, original)
     destination.host.start(link)
@@ -134,12 +135,96 @@ def test_killed_tunnel_fails_the_copy_within_seconds(source, destination, attemp
     while destination.host.state(job.unit).done_bytes == 0:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    return job, link
+
+
+def assert_begun_anew(source, destination, job):
+    """Check that a copy got over its trouble, and told of it."""
+    deadline = time.monotonic() + 60
+    while not (state := destination.host.state(job.unit)).trouble:
+        assert state.status is JobStatus.RUNNING, state
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert state.trouble.startswith("the link broke, the copy begins anew")
+    assert destination.await_end(job.unit).status is JobStatus.DONE
+    assert destination.content(job.volume_id) == source.content(job.source_id)
+
+
+def test_copy_whose_tunnel_is_killed_begins_anew(source, destination, attempt):
+    job, link = start_slow_copy(source, destination, attempt)
     destination.root("kill", "-KILL", destination.pid(link.unit))
-    killed = time.monotonic()
-    state = destination.await_end(job.unit)
+    assert_begun_anew(source, destination, job)
+
+
+def test_copy_whose_export_is_killed_begins_anew(source, destination, attempt):
+    job, _ = start_slow_copy(source, destination, attempt)
+    source.root("kill", "-KILL", source.pid(ExportJob(attempt, job.source_id).unit))
+    assert_begun_anew(source, destination, job)
+
+
+def logins(source):
+    """Return the processes of sshd that serve somebody who is logged in."""
+    return set(source.root("pgrep", "-f", "^sshd: migrator").split())
+
+
+def test_copy_whose_tunnel_goes_silent_begins_anew(source, destination, attempt):
+    """Stop the far end of the tunnel without closing it: only the keepalive of ssh can notice that."""
+    before = logins(source)
+    job, _ = start_slow_copy(source, destination, attempt)
+    silent = logins(source) - before
+    source.root("kill", "-STOP", *silent)
+    try:
+        assert_begun_anew(source, destination, job)
+    finally:
+        source.root("kill", "-KILL", *silent)
+
+
+def test_copy_whose_source_cannot_be_read_fails_at_once(source, destination, attempt):
+    original = source.add_disk(shaped("d" * 8))
+    twin = destination.add_disk(bytes(8 * BLOCK))
+    scan(source, attempt, original)
+    unit = unit_of(ExportJob(attempt, original), AGENT_PATH)
+    at = unit.argv.index("--filter=extentlist")
+    unreadable = (*unit.argv[:at], "--filter=error", *unit.argv[at:], "error-pread=EIO", "error-pread-rate=1")
+    source.host._ask("start", asdict(replace(unit, argv=unreadable)))
+    state = copy(source, destination, attempt, original, twin)
     assert state.status is JobStatus.FAILED
-    assert "nbdcopy" in state.error
-    assert time.monotonic() - killed < 5
+    assert "Input/output error" in state.error
+    assert state.trouble == ""
+
+
+def test_scan_fails_where_the_host_has_no_room_for_its_findings(source, attempt):
+    job = ScanJob(attempt, source.add_disk(shaped("d0" * 600)))
+    directory = f"/run/os-migrate/{attempt}"
+    source.root("mkdir", "-p", directory)
+    source.root("mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", directory)
+    try:
+        state = start_and_await(source, job)
+    finally:
+        source.host.stop(job.unit)
+        source.root("umount", directory)
+        source.root("rmdir", directory)
+    assert "No space left on device" in state
+
+
+def start_and_await(machine, job):
+    """Return how a job fails: as its start, or later."""
+    try:
+        machine.host.start(job)
+    except HostError as error:
+        return str(error)
+    state = machine.await_end(job.unit)
+    assert state.status is JobStatus.FAILED
+    return state.error
+
+
+def test_source_volume_cannot_be_written_on_its_host(source):
+    volume = source.add_disk(shaped("d"))
+    source.host.await_device(volume, 5, read_only=True)
+    before = source.content(volume)
+    write = ["dd", "if=/dev/zero", f"of={source.loops[-1]}", "bs=512", "count=1", "oflag=direct"]
+    assert source.ssh.run(["sudo", "-n", *write], timeout_s=20).returncode != 0
+    assert source.content(volume) == before
 
 
 def test_dead_tunnel_comes_back(source, destination, attempt):
@@ -296,14 +381,14 @@ def test_last_stop_removes_the_directory_of_the_attempt(source, attempt):
 
 def test_device_that_never_comes_is_named(source):
     with pytest.raises(HostError, match="11111111-2222-3333-4444-555555555555"):
-        source.host.await_device(VolumeId("11111111-2222-3333-4444-555555555555"), 0.3)
+        source.host.await_device(VolumeId("11111111-2222-3333-4444-555555555555"), 0.3, read_only=True)
 
 
 def test_device_is_found_by_serial_with_its_size(source):
     source.add_disk(bytes(BLOCK))
     wanted = source.add_disk(bytes(3 * BLOCK))
     source.add_disk(bytes(2 * BLOCK))
-    assert source.host.await_device(wanted, 5) == 3 * BLOCK
+    assert source.host.await_device(wanted, 5, read_only=False) == 3 * BLOCK
 
 
 def test_mounted_destination_is_not_overwritten(source, destination, attempt, tmp_path):

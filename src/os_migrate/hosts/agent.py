@@ -46,14 +46,18 @@ DIGEST_PREFIX = b"os-migrate disk digest 1\n"
 
 STOP_TIMEOUT_S = 5  # nbdkit was seen to ignore SIGTERM for ten minutes; systemd kills it after this
 RESTART_PAUSE_S = 3  # more would hit systemd's limit of 5 starts in 10 s, which ends the unit
-SOCKET_TIMEOUT_S = 60  # a tunnel that broke is restarted, and an SSH login takes ten seconds under emulation
+SOCKET_TIMEOUT_S = 60  # an SSH login takes ten seconds under emulation
+LINK_TIMEOUT_S = 300  # a tunnel that broke is restarted as soon as the network lets it
+COPY_TRIES = 5  # a copy whose link broke begins anew
+LINK_WORDS = ("disconnect", "not connected", "reset by peer", "refused")  # libnbd's, of a server that is gone
 FAILED_STARTS = 2  # a start that failed that often is not going to succeed
 FRESH_S = 5  # a task that has told so lately is running: a poll that asks systemd costs it time
 TAIL = 2000  # characters of a tool's last words
 
 NEW = ".new"  # a file of ours that is being written; a task that was killed may leave it
 
-BLKFLSBUF = 0x1261  # linux/fs.h: write back and drop a block device's cache
+BLKROSET = 0x125D  # linux/fs.h: make a block device read-only for everybody on this host
+BLKFLSBUF = 0x1261  # likewise: write back and drop its cache
 
 
 class AgentError(Exception):
@@ -110,12 +114,17 @@ def _device(volume_id: str) -> str:
 
 
 def verb_device(request: Json) -> Json:
-    """Wait until the guest sees a volume; return its size in bytes, or a size of None when time runs out."""
+    """Wait until the guest sees a volume; return its size in bytes, or a size of None when time runs out.
+
+    A volume of the source is made read-only at once: nothing on this host, a volume manager least of all, shall write to it.
+    """
     deadline = time.monotonic() + request["timeout_s"]
     while True:
         path = find_device(request["volume_id"])
         if path is not None:
             with open(path, "rb") as disk:
+                if request["read_only"] and stat.S_ISBLK(os.stat(path).st_mode):
+                    fcntl.ioctl(disk, BLKROSET, struct.pack("i", 1))
                 return {"path": path, "size_bytes": disk.seek(0, os.SEEK_END)}
         if time.monotonic() > deadline:
             return {"path": None, "size_bytes": None}
@@ -444,7 +453,10 @@ def extent_list(extents: List[List[int]], size: int) -> str:
 
 
 def task_copy(state: str, volume_id: str, path: str) -> Json:
-    """Copy the export behind a socket onto a volume, zeroes included, and prove that the storage took it."""
+    """Copy the export behind a socket onto a volume, zeroes included, and prove that the storage took it.
+
+    When the link breaks, wait until it is back, and begin anew.
+    """
     began = time.monotonic()
     device = _device(volume_id)
     # Opened before the copy: the kernel reports a lost write only to descriptors that were open at that time. On a
@@ -457,7 +469,18 @@ def task_copy(state: str, volume_id: str, path: str) -> Json:
     source_size, data = _map_totals(uri)
     if source_size > size:
         raise AgentError(f"volume {volume_id} is too small: {size} bytes for a disk of {source_size}")
-    _nbdcopy(uri, device, Progress(state, data))
+    progress = Progress(state, data)
+    for left in reversed(range(COPY_TRIES)):
+        try:
+            _nbdcopy(uri, device, progress)
+            break
+        except AgentError as fault:
+            broken = any(word in str(fault) for word in LINK_WORDS) or not speaks_nbd(path)
+            if not (left and broken):
+                raise
+            progress.trouble = f"the link broke, the copy begins anew ({left} tries are left): {fault}"
+            progress.tell(0)
+            await_nbd([path], LINK_TIMEOUT_S, lambda: False)
     os.fsync(disk)
     os.close(disk)
     return {"copied_bytes": source_size, "wire_bytes": data, "seconds": time.monotonic() - began}
@@ -509,13 +532,15 @@ class Progress:
         self._path = path
         self._next = 0.0
         self.total_bytes = total_bytes
+        self.trouble = ""
 
     def tell(self, done_bytes: int) -> None:
         """Write `done_bytes` if it is time."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + 1
-            write_json(self._path, {"done_bytes": done_bytes, "total_bytes": self.total_bytes})
+            told = {"done_bytes": done_bytes, "total_bytes": self.total_bytes, "trouble": self.trouble}
+            write_json(self._path, told)
 
 
 def read_json(path: str) -> Json:

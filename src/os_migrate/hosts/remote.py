@@ -100,8 +100,8 @@ class RemoteHost:
 
     # Jobs ------------------------------------------------------------------------------------------------------------
 
-    def await_device(self, volume_id: VolumeId, timeout_s: float) -> int:
-        """Wait until the guest sees the volume, by its serial; return its size in bytes.
+    def await_device(self, volume_id: VolumeId, timeout_s: float, *, read_only: bool) -> int:
+        """Wait until the guest sees the volume, by its serial; return its size in bytes. Let nobody there write to it, if so asked.
 
         Raises:
             HostError: it doesn't, within `timeout_s` seconds.
@@ -110,7 +110,8 @@ class RemoteHost:
         while True:
             # In parts: an SSH command that waits for minutes could not be told from a host that hangs.
             wait_s = max(0.0, min(20.0, deadline - time.monotonic()))
-            size: int | None = self._ask("device", {"volume_id": volume_id, "timeout_s": wait_s})["size_bytes"]
+            request = {"volume_id": volume_id, "timeout_s": wait_s, "read_only": read_only}
+            size: int | None = self._ask("device", request)["size_bytes"]
             if size is not None:
                 return size
             if time.monotonic() >= deadline:
@@ -332,7 +333,8 @@ def job_state(said: Mapping[str, Any]) -> JobState:
         result = _result(said["result"])
         whole = result.size_bytes if isinstance(result, ScanResult) else result.wire_bytes
         return JobState(status, done_bytes=whole, total_bytes=whole, result=result)
-    return JobState(status, said.get("done_bytes", 0), said.get("total_bytes", 0), said.get("error", ""))
+    done, total = said.get("done_bytes", 0), said.get("total_bytes", 0)
+    return JobState(status, done, total, said.get("error", ""), said.get("trouble", ""))
 
 
 def _result(said: Mapping[str, Any]) -> JobResult:

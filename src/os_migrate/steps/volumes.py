@@ -148,7 +148,7 @@ class AttachVolume(Step[VolumeId]):
 
     def settle(self, world: World, tag: Tag, made: VolumeId) -> VolumeId:  # noqa: ARG002
         """Wait for its serial on the host."""
-        world.host(self.side).await_device(made, world.timeout_s)
+        world.host(self.side).await_device(made, world.timeout_s, read_only=self.side is Side.SOURCE)
         return made
 
     def undo(self, world: World, tag: Tag, made: VolumeId) -> None:  # noqa: ARG002
