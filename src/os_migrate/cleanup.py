@@ -148,6 +148,7 @@ class _Look:
     volumes: Sequence[Volume]
     ports: Sequence[Port]
     hosted: Sequence[HostedAttempt]
+    host_id: ServerId | None
     hosts: frozenset[ServerId]
     tagged: Sequence[tuple[Tag, Tagged]]
 
@@ -180,6 +181,7 @@ def _look(world: World, side: Side) -> _Look:
         volumes,
         ports,
         hosted=_hosted(side, host) if runs and host is not None else (),
+        host_id=host.server_id if host else None,
         hosts=frozenset(s.id for s in servers if is_conversion_host(s) or (host and s.id == host.server_id)),
         tagged=[(tag, thing) for thing in things if (tag := tag_of(thing))],
     )
@@ -303,4 +305,4 @@ def _at_host(side: Side, attempt: AttemptId, look: _Look, volumes: Iterable[Volu
         for host_id in look.on_hosts(volume):
             yield AttachVolume(f"{side} {volume.id}", side, host_id, volume.id), volume.id
     for unit in look.on(attempt).units:
-        yield StartJob(unit, side, job_of(attempt, unit)), unit
+        yield StartJob(unit, side, job_of(attempt, unit), look.host_id), unit

@@ -23,7 +23,7 @@ from functools import partial
 from os_migrate.errors import DigestMismatch, PlanError, SourceChanged
 from os_migrate.journal import AttemptState
 from os_migrate.model import GIB, ImageId, Nic, ServerId, Side, VolumeId, VolumeSpec
-from os_migrate.nbd import CopyJob, ExportJob, ScanJob, ScanResult, TunnelJob
+from os_migrate.nbd import CopyJob, ExportJob, Job, ScanJob, ScanResult, TunnelJob
 from os_migrate.plan import Inventory, Target, source_problems
 from os_migrate.report import WorkloadReport, report, write_report
 from os_migrate.run import Run
@@ -134,7 +134,7 @@ def export_volumes(run: Run, workload: Workload) -> tuple[Exported, ...]:
         scans = _scan(run, Side.SOURCE, [(d.device, at_host[d.device]) for d in disks])
         for disk in disks:
             job = ExportJob(run.attempt.id, at_host[disk.device])
-            run.perform(StartJob(f"export {disk.device}", Side.SOURCE, job))
+            run.perform(_start(run, f"export {disk.device}", Side.SOURCE, job))
         return tuple(_exported(run, d, at_host[d.device], scans[d.device]) for d in disks)
 
 
@@ -167,7 +167,7 @@ def transfer_volumes(run: Run, workload: Workload, exported: Sequence[Exported])
             address=source_host.address,
             host_key_alias=source_host.server_id,
         )
-        run.perform(StartJob("tunnel", Side.DESTINATION, tunnel))
+        run.perform(_start(run, "tunnel", Side.DESTINATION, tunnel))
         _copy(run, exported, created)
         scans = _scan(run, Side.DESTINATION, [(e.disk.device, created[e.disk.device]) for e in exported])
         for e in exported:
@@ -262,6 +262,10 @@ def _host_id(run: Run, side: Side) -> ServerId:
     return run.world.host(side).server_id
 
 
+def _start(run: Run, subject: str, side: Side, job: Job) -> StartJob:
+    return StartJob(subject, side, job, _host_id(run, side))
+
+
 def _bring_boot_disk(run: Run, workload: Workload, disk: Disk) -> VolumeId:
     """Make a temporary volume with the boot disk's bytes: the disk itself stays where it is."""
     name = boot_volume_name(workload, run.settings.workloads.boot_volume_prefix)
@@ -288,7 +292,7 @@ def _boot_disk_gib(run: Run, workload: Workload, image_id: ImageId) -> int:
 def _scan(run: Run, side: Side, volumes: Sequence[tuple[str, VolumeId]]) -> dict[str, ScanResult]:
     activity = "scan" if side is Side.SOURCE else "verify"
     units = [
-        (device, run.perform(StartJob(f"{activity} {device}", side, ScanJob(run.attempt.id, volume_id))))
+        (device, run.perform(_start(run, f"{activity} {device}", side, ScanJob(run.attempt.id, volume_id))))
         for device, volume_id in volumes
     ]
     scans: dict[str, ScanResult] = {}
@@ -316,7 +320,7 @@ def _copy(run: Run, exported: Sequence[Exported], created: dict[str, VolumeId]) 
     units = []
     for e in exported:
         job = CopyJob(run.attempt.id, e.volume_id, created[e.disk.device])
-        units.append((e.disk.device, run.perform(StartJob(f"copy {e.disk.device}", Side.DESTINATION, job))))
+        units.append((e.disk.device, run.perform(_start(run, f"copy {e.disk.device}", Side.DESTINATION, job))))
     for device, unit in units:
         run.perform(AwaitJob(f"copy {device}", Side.DESTINATION, unit, device, "copy", run.attempt.server_id))
 

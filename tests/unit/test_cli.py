@@ -283,7 +283,7 @@ def test_wrong_settings_are_all_told(run):
 def interrupted(run, monkeypatch) -> Commands:
     """Stop a migration half-way."""
 
-    def stop(self, volume_id, timeout_s):
+    def stop(self, volume_id, timeout_s, *, read_only):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

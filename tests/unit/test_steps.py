@@ -4,13 +4,27 @@ from dataclasses import replace
 
 import pytest
 
-from os_migrate.errors import CloudUnavailable
-from os_migrate.model import AttemptId, FloatingIpId, NetworkId, PortId, PortSpec, ServerStatus, Side, Tag, VolumeSpec
-from os_migrate.nbd import ExportJob, ScanJob
+from os_migrate.errors import CloudUnavailable, HostUnreachable, TransferError
+from os_migrate.events import Note
+from os_migrate.model import (
+    AttemptId,
+    FloatingIpId,
+    Loan,
+    NetworkId,
+    PortId,
+    PortSpec,
+    ServerId,
+    ServerStatus,
+    Side,
+    Tag,
+    VolumeId,
+    VolumeSpec,
+)
+from os_migrate.nbd import CopyResult, ExportJob, JobState, JobStatus, ScanJob
 from os_migrate.step import STEPS, Lasts, Reading
 from os_migrate.steps.network import AssociateFloatingIp, port_of
 from os_migrate.steps.servers import StopServer, SurveySource
-from os_migrate.steps.transfer import AwaitJob, StartJob
+from os_migrate.steps.transfer import OUTAGE_S, STALL_S, AwaitJob, StartJob
 from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume
 from tests.fakes.scene import Scene
 from tests.fakes.workloads import BY_NAME
@@ -127,6 +141,104 @@ def test_awaited_job_tells_its_progress_in_bytes(scene, server_id):
         done = [e.done_bytes for e in copies if e.disk == device]
         assert done == sorted(done)
         assert done[-1] == [e.total_bytes for e in copies if e.disk == device][-1]
+
+
+class Answers:
+    """A host whose next answers are given; the last is given for ever. An error is raised."""
+
+    name, server_id = "the host", ServerId("h")
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def state(self, unit):
+        return self._next()
+
+    def stop(self, unit):
+        self._next()
+
+    def _next(self):
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+SILENT = HostUnreachable("the host: no route")
+RUNNING = JobState(JobStatus.RUNNING, 5, 10)
+DONE = JobState(JobStatus.DONE, 10, 10, result=CopyResult(10, 10, 1.0))
+AWAIT = AwaitJob("copy", Side.DESTINATION, "os-migrate-x", "/dev/vda", "copy", "s")
+
+
+def awaited(scene, *answers):
+    """Await a job on a host that answers like that; return its result and what was told."""
+    notes = []
+    scene.events.subscribe(lambda event: notes.append(event.text) if isinstance(event, Note) else None)
+    world = replace(scene.world, destination_host=Answers(*answers))
+    return AWAIT.do(world, TAG), notes
+
+
+def test_host_that_is_silent_for_minutes_again_and_again_is_asked_until_it_answers(scene):
+    outage = [SILENT] * int(OUTAGE_S - 20)
+    result, notes = awaited(scene, *outage, RUNNING, *outage, RUNNING, *outage, DONE)
+    assert result == DONE.result
+    assert notes == ["copy of /dev/vda: the host: no route; it goes on there without us, we ask for 300 s more"] * 3
+
+
+def test_host_that_is_silent_for_long_ends_the_wait(scene):
+    began = scene.clock.now()
+    with pytest.raises(TransferError, match="the host has not answered for 300 s: the host: no route"):
+        awaited(scene, RUNNING, SILENT)
+    assert scene.clock.now() - began < OUTAGE_S + 10
+
+
+def test_job_that_got_over_its_trouble_is_told_of_once(scene):
+    troubled = replace(RUNNING, trouble="the link broke")
+    _, notes = awaited(scene, RUNNING, troubled, troubled, DONE)
+    assert notes == ["copy of /dev/vda: the link broke"]
+
+
+def test_job_that_does_not_move_is_told_of(scene):
+    _, notes = awaited(scene, *[RUNNING] * int(STALL_S * 2 + 10), DONE)
+    assert len(notes) == 2
+    assert notes[0].startswith("copy of /dev/vda: nothing has moved for 120 s")
+
+
+@pytest.mark.parametrize("end", ["off", "deleted"])
+def test_job_of_a_host_that_is_off_or_deleted_has_ended(scene, end):
+    host_id = scene.destination_host.server_id
+    step = StartJob("x", Side.DESTINATION, ScanJob(AttemptId("a1"), VolumeId("v")), host_id)
+    world = replace(scene.world, destination_host=Answers(SILENT))
+    with pytest.raises(HostUnreachable):
+        step.undo(world, TAG, step.handle)
+    if end == "off":
+        scene.destination.stop_server(host_id)
+        scene.destination.await_server(host_id, ServerStatus.SHUTOFF, 60)
+        step.undo(world, TAG, step.handle)
+    else:
+        scene.destination.delete_server(host_id)
+        step.undo(replace(world, destination_host=None), TAG, step.handle)
+
+
+@pytest.mark.parametrize("gone", ["server", "volume"])
+def test_what_its_owner_deleted_need_not_be_given_back(scene, server_id, gone):
+    detach = DetachVolume("d", server_id, volume_id := data_volume(scene, server_id), "/dev/vdc", False)
+    stop = StopServer("s", server_id)
+    scene.source.stop_server(server_id)
+    scene.source.await_server(server_id, ServerStatus.SHUTOFF, 60)
+    detach.do(scene.world, TAG)
+    if gone == "server":
+        scene.source.delete_server(server_id)
+        stop.undo(scene.world, TAG, server_id)
+    else:
+        scene.source.delete_volume(volume_id)
+    detach.undo(scene.world, TAG, volume_id)
+    if gone == "server":
+        assert Loan.of(scene.source.volume(volume_id)) is None
+
+
+def data_volume(scene, server_id):
+    return scene.source.server(server_id).volumes[-1].volume_id
 
 
 def test_job_that_is_gone_is_named_with_its_host(scene, server_id):

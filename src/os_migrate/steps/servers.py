@@ -1,5 +1,6 @@
 """What is read of the source server, and effects on servers."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -94,12 +95,10 @@ class MarkServer(Step[ServerId]):
 
     def undo(self, world: World, tag: Tag, made: ServerId) -> None:
         """Take the mark off, if it is ours."""
-        try:
+        with suppress(NotFound):
             loan = Loan.of(world.source.server(made))
             if loan is not None and loan.attempt == tag.attempt:
                 world.source.set_server_metadata(made, Loan.returned())
-        except NotFound:
-            return
 
     def leftover(self, made: ServerId) -> str:
         """Name the server and the mark."""
@@ -129,10 +128,11 @@ class StopServer(Step[ServerId]):
         return made
 
     def undo(self, world: World, tag: Tag, made: ServerId) -> None:  # noqa: ARG002
-        """Start the server again, unless it runs."""
-        await_server_at_rest(world, made)
-        world.source.start_server(made)
-        world.source.await_server(made, ServerStatus.ACTIVE, world.timeout_s)
+        """Start the server again, unless it runs, or its owner has deleted it."""
+        with suppress(NotFound):
+            await_server_at_rest(world, made)
+            world.source.start_server(made)
+            world.source.await_server(made, ServerStatus.ACTIVE, world.timeout_s)
 
     def leftover(self, made: ServerId | None) -> str:
         """Say that the server is off."""

@@ -3,15 +3,21 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from os_migrate.errors import TransferError
-from os_migrate.events import Progress
-from os_migrate.model import Side, Tag
-from os_migrate.nbd import Job, JobResult, JobStatus
+from os_migrate.errors import HostError, HostUnreachable, NotFound, TransferError
+from os_migrate.events import Note, Progress
+from os_migrate.model import ServerId, ServerStatus, Side, Tag
+from os_migrate.nbd import Job, JobResult, JobState, JobStatus
 from os_migrate.step import Lasts, Reading, Step
-from os_migrate.world import World
+from os_migrate.world import Host, World
 
 POLL_S = 1.0
 """How often a running job is asked for its progress: what a person who watches finds live."""
+
+OUTAGE_S = 300.0
+"""How long a host may not answer while a job goes on there without us: long enough for a router to be restarted."""
+
+STALL_S = 120.0
+"""A job that has read or written nothing for so long is told of."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,7 @@ class StartJob(Step[str]):
 
     side: Side
     job: Job
+    host_id: ServerId | None = None
 
     @property
     def lifetime(self) -> Lasts:
@@ -37,8 +44,20 @@ class StartJob(Step[str]):
         return self.job.unit
 
     def undo(self, world: World, tag: Tag, made: str) -> None:  # noqa: ARG002
-        """Stop it and forget it."""
-        world.host(self.side).stop(made)
+        """Stop it and forget it; where its host is off or deleted, it has ended."""
+        try:
+            world.host(self.side).stop(made)
+        except HostError:
+            if not self._host_is_off(world):
+                raise
+
+    def _host_is_off(self, world: World) -> bool:
+        if self.host_id is None:
+            return False
+        try:
+            return world.cloud(self.side).server(self.host_id).status is ServerStatus.SHUTOFF
+        except NotFound:
+            return True
 
     def leftover(self, made: str | None) -> str:
         """Name the unit."""
@@ -60,20 +79,51 @@ class AwaitJob(Reading[JobResult]):
         """Poll the host.
 
         Raises:
-            TransferError: the job failed, or is gone (the host was restarted).
+            TransferError: the job failed, or is gone (the host was restarted), or the host doesn't answer any more.
         """
         host = world.host(self.side)
-        while (state := host.state(self.unit)).status is JobStatus.RUNNING:
+        trouble, done_bytes, still_s = "", 0, 0.0
+        while (state := self._ask(world, host)).status is JobStatus.RUNNING:
             self._tell(world, state.done_bytes, state.total_bytes)
+            if state.trouble != trouble:
+                trouble = state.trouble
+                self._warn(world, trouble)
+            still_s = still_s + POLL_S if state.done_bytes == done_bytes else 0.0
+            done_bytes = state.done_bytes
+            if still_s >= STALL_S:
+                still_s = 0.0
+                self._warn(
+                    world, f"nothing has moved for {STALL_S:.0f} s: see `journalctl -u {self.unit}` on {host.name}"
+                )
             world.clock.sleep(POLL_S)
         if state.result is None:
-            why = state.error or f"host {host.name} knows no {self.unit}"
+            why = state.error or f"host {host.name} knows no {self.unit}: was it restarted?"
             raise TransferError(
                 f"{self.activity} of {self.disk} failed on {host.name}: {why}",
                 remedy=f"see `journalctl -u {self.unit}` on that host; then migrate again",
             )
         self._tell(world, state.total_bytes, state.total_bytes)
         return state.result
+
+    def _ask(self, world: World, host: Host) -> JobState:
+        """Ask how far the job is, until the host answers."""
+        deadline = None
+        while True:
+            try:
+                return host.state(self.unit)
+            except HostUnreachable as error:
+                if deadline is None:
+                    deadline = world.clock.now() + OUTAGE_S
+                    self._warn(world, f"{error.what}; it goes on there without us, we ask for {OUTAGE_S:.0f} s more")
+                elif world.clock.now() > deadline:
+                    raise TransferError(
+                        f"{self.activity} of {self.disk}: {host.name} has not answered for {OUTAGE_S:.0f} s: {error.what}",
+                        remedy=error.remedy,
+                    ) from None
+            world.clock.sleep(POLL_S)
+
+    def _warn(self, world: World, text: str) -> None:
+        world.events.tell(Note(workload=self.workload, text=f"{self.activity} of {self.disk}: {text}", warning=True))
 
     def _tell(self, world: World, done_bytes: int, total_bytes: int) -> None:
         event = Progress(

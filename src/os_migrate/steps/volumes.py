@@ -1,8 +1,10 @@
 """Effects on volumes and snapshots."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from os_migrate.errors import NotFound
 from os_migrate.model import Loan, ServerId, Side, SnapshotId, Tag, VolumeId, VolumeSpec
 from os_migrate.step import Lasts, Step
 from os_migrate.steps.rest import await_volume_at_rest
@@ -110,12 +112,14 @@ class DetachVolume(Step[VolumeId]):
         return self.volume_id
 
     def undo(self, world: World, tag: Tag, made: VolumeId) -> None:  # noqa: ARG002
-        """Attach it again, unless it never left, and take the mark off."""
+        """Attach it again, unless it never left, and take the mark off. Its owner may have deleted it, or the server."""
         await_volume_at_rest(world, Side.SOURCE, made)
-        world.source.attach_volume(
-            self.server_id, made, device=self.device, delete_on_termination=self.delete_on_termination
-        )
-        world.source.set_volume_metadata(made, Loan.returned())
+        with suppress(NotFound):
+            world.source.attach_volume(
+                self.server_id, made, device=self.device, delete_on_termination=self.delete_on_termination
+            )
+        with suppress(NotFound):
+            world.source.set_volume_metadata(made, Loan.returned())
 
     def leftover(self, made: VolumeId | None) -> str:
         """Name the volume and its server."""
