@@ -44,7 +44,7 @@ class Step(Generic[R]):
     lasts: ClassVar[Lasts] = Lasts.FOREVER
     in_order: ClassVar[bool] = False
     """Whether its undo must wait for that of all later steps like it: the source server's disks have an order, and it
-    doesn't start without them."""
+    doesn't start without them, nor beside its twin."""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)

@@ -217,6 +217,24 @@ def test_server_does_not_run_without_its_volumes_after_an_incomplete_rollback(sc
     scene.assert_as_before()
 
 
+def test_server_does_not_run_while_its_twin_cannot_be_deleted(scene):
+    class NeverDelete(FailVerb):
+        def before(self, call):
+            super().before(call)
+            if call.where == "destination" and call.verb in {"server", "delete_server"}:
+                raise CloudError("does not go, and is not told of")
+
+    (outcome,) = scene.migrate(NeverDelete("", CloudError("")))
+    assert outcome.result is Result.ROLLBACK_INCOMPLETE
+    scene.seam.hook = Hook()
+    scene.clock.sleep(300)
+    (twin,) = scene.twins(scene.workloads[0])
+    assert scene.destination.server(twin).status is ServerStatus.ACTIVE
+    assert scene.source.server(scene.workloads[0].id).status is ServerStatus.SHUTOFF
+    assert results(scene.rollback()) == [Result.ROLLED_BACK]
+    scene.assert_as_before()
+
+
 @pytest.mark.parametrize("number", range(20, 380, 37))
 def test_ctrl_c_names_the_command_that_resumes(scene, number):
     class CtrlC(KillAt):

@@ -172,9 +172,13 @@ class SnapshotServer(Step[ImageId]):
 
 @dataclass(frozen=True)
 class CreateServer(Step[ServerId]):
-    """Create the twin. Only its undo is needed from the journal; the spec may hold secrets and stays out of it."""
+    """Create the twin. Only its undo is needed from the journal; the spec may hold secrets and stays out of it.
+
+    As long as it stands, the source server is not started: two would have one address, and one owner's data.
+    """
 
     spec: ServerSpec | None = field(default=None, metadata={"journal": False})
+    in_order: ClassVar[bool] = True
 
     def find(self, world: World, tag: Tag) -> ServerId | None:
         """Return the tagged server."""
