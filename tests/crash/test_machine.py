@@ -26,13 +26,16 @@ CALLS = st.integers(0, 260)
 """A migration makes two or three hundred calls; a later number means that nothing strikes."""
 
 ERRORS = st.sampled_from([CloudError, CloudUnavailable, HostError, HostUnreachable])
+KNOWN_IN_THE_END = [shape for shape in SHAPES if not shape.brought]
+"""Volumes that the operator brings may have been written to by a twin that ran and was undone."""
+
 LATENCIES = st.sampled_from([PROMPT, Latency.slow()])
 
 
 class Operations(RuleBasedStateMachine):
     """What operators, machines and clouds do to one workload."""
 
-    @initialize(shape=st.sampled_from(SHAPES), latency=LATENCIES)
+    @initialize(shape=st.sampled_from(KNOWN_IN_THE_END), latency=LATENCIES)
     def begin(self, shape, latency):
         self.directory = tempfile.TemporaryDirectory(dir=SHM if SHM.is_dir() else None)
         self.scene = Scene(Path(self.directory.name), shape, latency=latency)

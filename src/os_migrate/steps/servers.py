@@ -70,11 +70,15 @@ class ReadActions(Reading[tuple[ServerAction, ...]]):
 
 @dataclass(frozen=True)
 class MarkServer(Step[ServerId]):
-    """Mark the source server as on loan, so that whoever sees it knows that its migration is unfinished."""
+    """Mark the source server as on loan, so that whoever sees it knows that its migration is unfinished.
+
+    The mark goes last: without a journal it is all that tells whose the volumes are, and whether the server ran.
+    """
 
     server_id: ServerId
     was_running: bool
     lasts: ClassVar[Lasts] = Lasts.MIGRATION
+    in_order: ClassVar[bool] = True
 
     @property
     def handle(self) -> ServerId:
