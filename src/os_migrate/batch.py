@@ -14,14 +14,15 @@ from os_migrate import flow
 from os_migrate.errors import Interrupted, OSMigrateError, PlanError, RollbackIncomplete, SourceChanged, UserError
 from os_migrate.events import Note, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Attempt, AttemptState, Journal
-from os_migrate.model import Server, ServerId
-from os_migrate.plan import HOST_DISKS, Inventory, host_problems, resolve, source_problems, twin_of
+from os_migrate.model import ServerId
+from os_migrate.plan import HOST_DISKS, Inventory
 from os_migrate.pool import Work, at_once
+from os_migrate.preflight import Preflight, take_inventory
 from os_migrate.report import WorkloadReport, report_file
 from os_migrate.run import Run, our_fault
 from os_migrate.settings import Settings
 from os_migrate.workload import Workload
-from os_migrate.world import Cloud, World
+from os_migrate.world import World
 
 
 class Result(StrEnum):
@@ -47,39 +48,18 @@ class Outcome:
     report: WorkloadReport | None = None
 
 
-def take_inventory(cloud: Cloud) -> Inventory:
-    """List what a destination project holds and can use."""
-    return Inventory(
-        project_id=cloud.project_id(),
-        servers=cloud.servers(),
-        volumes=cloud.volumes(),
-        flavors=cloud.flavors(),
-        images=cloud.images(),
-        networks=cloud.networks(),
-        subnets=cloud.subnets(),
-        security_groups=cloud.security_groups(),
-        keypairs=cloud.keypairs(),
-        volume_types=cloud.volume_types(),
-        volume_zones=cloud.volume_zones(),
-        availability_zones=cloud.availability_zones(),
-        ports=cloud.ports(),
-        floating_ips=cloud.floating_ips(),
-    )
-
-
 def migrate(world: World, journal: Journal, workloads: Sequence[Workload], settings: Settings) -> list[Outcome]:
     """Migrate workloads. All are checked before the first is touched.
 
     Raises:
         Interrupted: the operator stopped the run; what is open can be resumed.
     """
-    inventory = take_inventory(world.destination)
-    servers = {s.id: s for s in world.source.servers()}
-    outcomes = {w.id: _refuse_or_skip(world, journal, w, inventory, servers, settings) for w in workloads}
+    preflight = Preflight(world, settings, workloads)
+    outcomes = {w.id: _refuse_or_skip(world, journal, w, preflight) for w in workloads}
 
     def begin(workload: Workload) -> Outcome:
         run = Run(world, journal, journal.begin(workload.id, workload.name), settings)
-        return carry_out(run, "migrate", partial(_forward, workload=workload, inventory=inventory))
+        return carry_out(run, "migrate", partial(_forward, workload=workload, inventory=preflight.inventory))
 
     ready = [w for w in workloads if outcomes[w.id] is None]
     ended = _at_once(world, journal, settings, [Work(partial(begin, w), w.copied_disks) for w in ready])
@@ -161,46 +141,19 @@ def _refuse_finished(attempts: Sequence[Attempt]) -> None:
         raise UserError(f"finished already: {', '.join(finished)}", remedy="`os-migrate status` lists what is open")
 
 
-def _refuse_or_skip(
-    world: World,
-    journal: Journal,
-    workload: Workload,
-    inventory: Inventory,
-    servers: dict[ServerId, Server],
-    settings: Settings,
-) -> Outcome | None:
+def _refuse_or_skip(world: World, journal: Journal, workload: Workload, preflight: Preflight) -> Outcome | None:
     """Return why a workload is not migrated in this run, or None."""
     if open_attempts := [a for a in journal.attempts(workload.id) if not a.state.final]:
         attempt = open_attempts[-1]
-        unfinished = UserError(
+        error = UserError(
             f"{workload.name}: attempt {attempt.id} is unfinished ({attempt.state}, {attempt.stage or 'not begun'})",
             remedy=f"`os-migrate resume {attempt.id}` or `os-migrate rollback {attempt.id}`",
         )
-        return _tell_end(world, Outcome(workload.id, workload.name, Result.FAILED, str(unfinished), unfinished))
-    if twin := twin_of(workload, inventory.servers):
-        return _tell_end(
-            world, Outcome(workload.id, workload.name, Result.SKIPPED, f"already migrated: server {twin.id}")
-        )
-    hosts = [h for h in (world.source_host, world.destination_host) if h is not None]
-    if workload.id in {h.server_id for h in hosts}:
-        return _tell_end(world, Outcome(workload.id, workload.name, Result.SKIPPED, "it is a conversion host"))
-    error: OSMigrateError | None = None
-    if (server := servers.get(workload.id)) is None:
-        error = UserError(f"{workload.name}: there is no server {workload.id} in the source", remedy="export again")
+    elif reason := preflight.reason_to_skip(workload):
+        return _tell_end(world, Outcome(workload.id, workload.name, Result.SKIPPED, reason))
+    elif problems := preflight.problems(workload):
+        error = PlanError(problems)
     else:
-        problems = source_problems(
-            workload, server, world.source.volumes(), stop=settings.workloads.stop_before_migration
-        )
-        if workload.copies:
-            problems += host_problems(
-                source=world.source_host is not None, destination=world.destination_host is not None
-            )
-        try:
-            resolve(workload, inventory)
-        except PlanError as unresolved:
-            problems += unresolved.problems
-        error = PlanError(problems) if problems else None
-    if error is None:
         return None
     return _tell_end(world, Outcome(workload.id, workload.name, Result.FAILED, str(error), error))
 

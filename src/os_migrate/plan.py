@@ -3,7 +3,7 @@
 Pure: it looks only at what it is given, and finds every problem at once. `Inventory` is what a destination holds, listed once a run.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -195,6 +195,18 @@ def source_problems(
                     f"volume {volume.name or volume.id} is encrypted", "retype it to a type without encryption first"
                 )
     return problems
+
+
+def claims(workload: Workload, target: Target) -> Iterator[str]:
+    """Yield what only one workload can have in the destination."""
+    for port in target.ports:
+        yield from (f"address {ip.ip_address} in network {port.network_id}" for ip in port.fixed_ips)
+        if port.mac_address and workload.migration.port_creation_mode is PortCreationMode.NEUTRON:
+            yield f"MAC address {port.mac_address} in network {port.network_id}"
+    yield from (f"floating IP {ip.existing.address}" for ip in target.floating_ips if ip.existing)
+    if not workload.migration.data_copy:
+        brought = (workload.migration.boot_volume, *workload.migration.additional_volumes)
+        yield from (f"volume {choice.uuid}" for choice in brought if choice.uuid)
 
 
 def host_problems(*, source: bool, destination: bool) -> list[Problem]:

@@ -215,6 +215,9 @@ class Host(Protocol):
     def address(self) -> str:
         """Return the address at which the other conversion host reaches this one over SSH."""
 
+    def missing_tools(self) -> Sequence[str]:
+        """Return the tools that this host lacks."""
+
     def await_device(self, volume_id: VolumeId, timeout_s: float, *, read_only: bool) -> int:
         """Wait until the guest sees the volume, by its serial; return its size in bytes. Let nobody there write to it, if so asked."""
 

@@ -57,6 +57,7 @@ class FakeHost:
         self.read_only: set[VolumeId] = set()
         self.violations: list[str] = []
         self.corrupts = False
+        self.lacks: tuple[str, ...] = ()
         clock.listeners.append(self.go_on)
 
     @property
@@ -70,6 +71,10 @@ class FakeHost:
     @property
     def address(self) -> str:
         return f"{self._name}.example"
+
+    def missing_tools(self) -> tuple[str, ...]:
+        with self.cloud.seam.call(self._name, "missing_tools", mutates=False):
+            return self.lacks
 
     def await_device(self, volume_id: VolumeId, timeout_s: float, *, read_only: bool) -> int:
         with self.cloud.seam.call(self._name, "await_device", mutates=False):

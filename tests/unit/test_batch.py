@@ -7,10 +7,19 @@ import pytest
 
 from os_migrate import batch
 from os_migrate.batch import Result
-from os_migrate.errors import CloudError, Interrupted, OSMigrateError, PlanError, RollbackIncomplete, UserError
+from os_migrate.errors import (
+    CloudError,
+    HostUnreachable,
+    Interrupted,
+    OSMigrateError,
+    PlanError,
+    RollbackIncomplete,
+    UserError,
+)
 from os_migrate.events import WorkloadEnded, WorkloadStarted
 from os_migrate.journal import AttemptState
 from os_migrate.model import ServerStatus
+from os_migrate.preflight import Preflight
 from tests.crash.instants import KillAt, die
 from tests.fakes.scene import Scene
 from tests.fakes.seam import Call, Hook
@@ -342,3 +351,69 @@ def test_run_that_is_stopped_leaves_all_that_ran_to_be_resumed(tmp_path):
     open_attempts = scene.journal.unfinished()
     assert len(open_attempts) == 3
     assert all(a.id in caught.value.remedy for a in open_attempts)
+
+
+# Before anything is touched ----------------------------------------------------------------------------------------------
+
+
+def test_host_that_lacks_a_tool_or_does_not_answer_is_refused_before_a_server_is_stopped(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, RICH, RICH)
+    scene.source_host.lacks = ("nbdkit",)
+
+    def silent(_self):
+        raise HostUnreachable("no route to host", remedy="see the network")
+
+    monkeypatch.setattr(scene.destination_host, "missing_tools", silent.__get__(scene.destination_host))
+    outcomes = scene.migrate()
+    assert results(outcomes) == [Result.FAILED] * 2
+    for outcome in outcomes:
+        assert "source conversion host 'source host': it lacks nbdkit" in outcome.detail
+        assert "destination conversion host 'destination host': no route to host" in outcome.detail
+    scene.assert_as_before()
+    assert scene.journal.attempts() == []
+
+
+def same_address(one, two):
+    ports = tuple(
+        replace(mine, params=replace(mine.params, fixed_ips_refs=other.params.fixed_ips_refs))
+        for mine, other in zip(two.params.ports, one.params.ports, strict=True)
+    )
+    return replace(two, params=replace(two.params, ports=ports))
+
+
+def same_mac(one, two):
+    ports = tuple(
+        replace(mine, params=replace(mine.params, mac_address=other.params.mac_address))
+        for mine, other in zip(two.params.ports, one.params.ports, strict=True)
+    )
+    return replace(two, params=replace(two.params, ports=ports))
+
+
+def same_volumes(one, two):
+    return replace(two, migration=replace(two.migration, additional_volumes=one.migration.additional_volumes))
+
+
+@pytest.mark.parametrize(
+    ("shape", "edit", "told"),
+    [
+        ("volume_boot_two_volumes_running", same_address, "address 10.0.0."),
+        ("volumes_brought", same_mac, "MAC address fa:16:3e:"),
+        ("volumes_brought", same_volumes, "volume volume-"),
+    ],
+)
+def test_what_only_one_can_have_is_refused_to_the_second(tmp_path, shape, edit, told):
+    scene = Scene(tmp_path, BY_NAME[shape], BY_NAME[shape])
+    one, two = scene.workloads
+    outcomes = batch.migrate(scene.world, scene.journal, [one, edit(one, two)], scene.settings)
+    assert results(outcomes) == [Result.MIGRATED, Result.FAILED]
+    assert told in outcomes[1].detail
+    assert "is wanted by 'web 0' of this run too" in outcomes[1].detail
+
+
+def test_everything_is_looked_up_once_however_many_workloads_there_are(tmp_path):
+    scene = Scene(tmp_path, *[PLAIN] * 6)
+    scene.seam.hook = hook = Hook()
+    preflight = Preflight(scene.world, scene.settings, scene.workloads)
+    asked = len(hook.calls)
+    assert [preflight.problems(w) for w in scene.workloads] == [[]] * 6
+    assert len(hook.calls) == asked

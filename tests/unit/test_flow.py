@@ -3,11 +3,12 @@ from dataclasses import replace
 import pytest
 
 from os_migrate import batch, flow
-from os_migrate.batch import Result, take_inventory
+from os_migrate.batch import Result
 from os_migrate.errors import DigestMismatch, SourceChanged, TransferError
 from os_migrate.journal import AttemptState, Journal
 from os_migrate.model import AttemptId, Loan, ServerStatus
 from os_migrate.nbd import CopyJob
+from os_migrate.preflight import take_inventory
 from os_migrate.run import Run
 from tests.crash.instants import die
 from tests.fakes.journal import TestJournal

@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from os_migrate.batch import take_inventory
 from os_migrate.errors import PlanError
 from os_migrate.model import Server, ServerId, ServerStatus, Tag, VolumeId
 from os_migrate.plan import host_problems, resolve, source_problems, twin_of
+from os_migrate.preflight import take_inventory
 from os_migrate.workload import (
     BootVolumeParams,
     FixedIpRef,

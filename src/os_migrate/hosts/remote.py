@@ -196,6 +196,10 @@ class RemoteHost:
             tools=tuple(said["tools"].items()),
         )
 
+    def missing_tools(self) -> Sequence[str]:
+        """Return the tools that this host lacks."""
+        return self.facts().missing
+
     def install_packages(self) -> None:
         """Install the tools that are missing; a host that has them needs no network.
 

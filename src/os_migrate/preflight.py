@@ -1,0 +1,88 @@
+"""What is checked of a run before anything is touched. Everything is looked up once, however many workloads there are."""
+
+from collections.abc import Sequence
+
+from os_migrate.errors import HostError, PlanError, Problem
+from os_migrate.model import Side
+from os_migrate.plan import Inventory, claims, host_problems, resolve, source_problems, twin_of
+from os_migrate.settings import Settings
+from os_migrate.workload import Workload
+from os_migrate.world import Cloud, World
+
+
+def take_inventory(cloud: Cloud) -> Inventory:
+    """List what a destination project holds and can use."""
+    return Inventory(
+        project_id=cloud.project_id(),
+        servers=cloud.servers(),
+        volumes=cloud.volumes(),
+        flavors=cloud.flavors(),
+        images=cloud.images(),
+        networks=cloud.networks(),
+        subnets=cloud.subnets(),
+        security_groups=cloud.security_groups(),
+        keypairs=cloud.keypairs(),
+        volume_types=cloud.volume_types(),
+        volume_zones=cloud.volume_zones(),
+        availability_zones=cloud.availability_zones(),
+        ports=cloud.ports(),
+        floating_ips=cloud.floating_ips(),
+    )
+
+
+class Preflight:
+    """The checks of one run. What its workloads want of the destination is noted as they are checked, in their order."""
+
+    def __init__(self, world: World, settings: Settings, workloads: Sequence[Workload]) -> None:
+        self.inventory = take_inventory(world.destination)
+        self._settings = settings
+        self._servers = {server.id: server for server in world.source.servers()}
+        self._volumes = world.source.volumes()
+        self._hosts = {h.server_id for h in (world.source_host, world.destination_host) if h is not None}
+        self._host_problems = _host_problems(world) if any(self._is_to_copy(w) for w in workloads) else []
+        self._claimed: dict[str, Workload] = {}
+
+    def reason_to_skip(self, workload: Workload) -> str:
+        """Say why there is nothing to do for a workload; empty if there is."""
+        if twin := twin_of(workload, self.inventory.servers):
+            return f"already migrated: server {twin.id}"
+        return "it is a conversion host" if workload.id in self._hosts else ""
+
+    def problems(self, workload: Workload) -> list[Problem]:
+        """Return all that keeps a workload from being migrated."""
+        where = f"server {workload.name!r} ({workload.id})"
+        server = self._servers.get(workload.id)
+        if server is None:
+            return [Problem(where, f"there is no server {workload.id} in the source", "export again")]
+        stop = self._settings.workloads.stop_before_migration
+        problems = source_problems(workload, server, self._volumes, stop=stop)
+        if workload.copies:
+            problems += self._host_problems
+        try:
+            wanted = claims(workload, resolve(workload, self.inventory))
+        except PlanError as unresolved:
+            return problems + list(unresolved.problems)
+        for claim in wanted:
+            if claim in self._claimed:
+                what = f"{claim} is wanted by {self._claimed[claim].name!r} of this run too"
+                problems.append(Problem(where, what, "edit one of them in workloads.yml"))
+            self._claimed.setdefault(claim, workload)
+        return problems
+
+    def _is_to_copy(self, workload: Workload) -> bool:
+        return workload.copies and not self.reason_to_skip(workload)
+
+
+def _host_problems(world: World) -> list[Problem]:
+    """Return why the conversion hosts can't be used: absent, unreachable, or without a tool."""
+    problems = host_problems(source=world.source_host is not None, destination=world.destination_host is not None)
+    for side, host in ((Side.SOURCE, world.source_host), (Side.DESTINATION, world.destination_host)):
+        if host is None:
+            continue
+        where = f"{side} conversion host {host.name!r}"
+        try:
+            if missing := host.missing_tools():
+                problems.append(Problem(where, f"it lacks {', '.join(missing)}", "run `os-migrate hosts deploy`"))
+        except HostError as error:
+            problems.append(Problem(where, error.what, error.remedy))
+    return problems
