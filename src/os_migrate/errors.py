@@ -1,6 +1,7 @@
 """Every error that OS Migrate raises, as one tree; each family has an exit code.
 
 OSMigrateError                 1  a fault of ours
+ ├─ JournalFailed              1  the journal can't be read or written
  ├─ UserError                  2  input, settings or references; nothing was touched
  │   └─ PlanError              2  all problems of a run at once
  ├─ CloudError                 3  a cloud refused, or went wrong after it accepted
@@ -35,6 +36,10 @@ class OSMigrateError(Exception):
 
     def __str__(self) -> str:
         return f"{self.what} ({self.remedy})" if self.remedy else self.what
+
+
+class JournalFailed(OSMigrateError):
+    """The journal can't be read or written: nothing more is done that could not be undone by it."""
 
 
 class UserError(OSMigrateError):

@@ -14,7 +14,8 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import cache
@@ -24,7 +25,7 @@ from typing import Any, get_type_hints
 from cattrs.preconf.json import make_converter
 from cattrs.strategies import configure_tagged_union
 
-from os_migrate.errors import UserError
+from os_migrate.errors import JournalFailed, UserError
 from os_migrate.model import AttemptId, ServerId
 from os_migrate.nbd import Job, JobResult
 from os_migrate.step import STEPS, Step
@@ -110,16 +111,18 @@ class Journal:
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         path.touch(mode=0o600)
+        self._path = path
         self._now = now
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute("PRAGMA foreign_keys=ON")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
-        elif version != SCHEMA_VERSION:
+        with self._told():
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA foreign_keys=ON")
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        if version not in {0, SCHEMA_VERSION}:
             raise UserError(
                 f"{path} was written by another version of OS Migrate (schema {version}, ours is {SCHEMA_VERSION})",
                 remedy="finish or roll back what is open with that version, then move the file away",
@@ -224,8 +227,19 @@ class Journal:
         return [_load_step(*row) for row in rows]
 
     def _write(self, sql: str, values: tuple[object, ...]) -> None:
-        with self._lock:
+        with self._lock, self._told():
             self._db.execute(sql, values)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn an error of SQLite's into one of ours: a full or broken disk, or a file that is no journal."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalFailed(
+                f"can't use the journal {self._path}: {error}",
+                remedy="mend what is wrong with its disk; then `os-migrate resume` goes on",
+            ) from None
 
 
 def same_in_journal(one: Step[Any], other: Step[Any]) -> bool:

@@ -9,6 +9,8 @@ hosts       the conversion hosts, where the command needs them and they are ther
 
 import fcntl
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -16,18 +18,21 @@ from pathlib import Path
 from typing import Final
 
 from os_migrate import cloud as clouds
-from os_migrate.errors import UserError
+from os_migrate.errors import CloudError, OSMigrateError, UserError
 from os_migrate.events import Events
 from os_migrate.files.durable import write_atomically
 from os_migrate.hosts.hosting import Clouds, find_host, find_server, open_remote_host
 from os_migrate.journal import Journal
 from os_migrate.model import Side
 from os_migrate.settings import Settings
-from os_migrate.world import Host, SystemClock, World
+from os_migrate.world import Cloud, Host, SystemClock, World
 
 JOURNAL_FILE: Final = "journal.sqlite"
 LOCK_FILE: Final = "os-migrate.lock"
 PROJECT_FILE: Final = "source-project"
+
+ROOM_BYTES: Final = 64 << 20
+"""A migration writes some hundred KiB of journal and logs; hundreds of them, some dozen MiB."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,8 @@ def open_session(settings: Settings, events: Events, *, hosts: bool, lock: bool)
         clock = SystemClock()
         source = clouds.connect(settings.source, settings.clouds_path, name="source", clock=clock)
         destination = clouds.connect(settings.destination, settings.clouds_path, name="destination", clock=clock)
-        claim(settings.data_dir, source.project_id())
-        destination.project_id()  # so that wrong credentials show before anything begins
+        project_id = _log_in(source, destination)
+        claim(settings.data_dir, project_id)
         sides: Clouds = {Side.SOURCE: source, Side.DESTINATION: destination}
         world = World(
             source=source,
@@ -72,6 +77,23 @@ def open_session(settings: Settings, events: Events, *, hosts: bool, lock: bool)
         yield Session(settings, journal, world, sides)
 
 
+def _log_in(source: Cloud, destination: Cloud) -> str:
+    """Authenticate with both clouds, so that all that is wrong shows before anything begins; return the source's project."""
+    projects: list[str] = []
+    errors: list[OSMigrateError] = []
+    for cloud in (source, destination):
+        try:
+            projects.append(cloud.project_id())
+        except (UserError, CloudError) as error:
+            errors.append(error)
+    if len(errors) == len(Side):
+        first, second = errors
+        raise type(first)(f"{first.what}; and {second.what}", remedy=first.remedy) from None
+    if errors:
+        raise errors[0]
+    return projects[0]
+
+
 def _open_host(stack: ExitStack, sides: Clouds, settings: Settings, side: Side) -> Host | None:
     """Return a conversion host, or None where there is none; SSH connects when it is first used."""
     if find_server(sides[side], settings, side) is None:
@@ -83,18 +105,23 @@ def _open_host(stack: ExitStack, sides: Clouds, settings: Settings, side: Side) 
 
 
 def prepare_data_dir(data_dir: Path) -> None:
-    """Make the data dir, for its owner only, unless it is there; check that it can be written.
+    """Make the data dir, for its owner only, unless it is there; check that it can be written, and has room.
 
     Raises:
         UserError: it can't.
     """
-    remedy = "choose another os_migrate_data_dir, or mend its permissions"
+    remedy = "choose another os_migrate_data_dir, or mend what is in its way"
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=data_dir):
+            free = shutil.disk_usage(data_dir).free
     except OSError as error:
-        raise UserError(f"can't make the data dir {data_dir}: {error.strerror}", remedy=remedy) from None
-    if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
-        raise UserError(f"the data dir {data_dir} can't be written", remedy=remedy)
+        raise UserError(f"the data dir {data_dir} can't be written: {error.strerror}", remedy=remedy) from None
+    if free < ROOM_BYTES:
+        raise UserError(
+            f"the file system of the data dir {data_dir} has {free >> 20} MiB left; journal and logs need {ROOM_BYTES >> 20}",
+            remedy="make room there, or choose another os_migrate_data_dir",
+        )
 
 
 @contextmanager

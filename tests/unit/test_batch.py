@@ -11,13 +11,14 @@ from os_migrate.errors import (
     CloudError,
     HostUnreachable,
     Interrupted,
+    JournalFailed,
     OSMigrateError,
     PlanError,
     RollbackIncomplete,
     UserError,
 )
 from os_migrate.events import WorkloadEnded, WorkloadStarted
-from os_migrate.journal import AttemptState
+from os_migrate.journal import AttemptState, Journal
 from os_migrate.model import ServerStatus
 from os_migrate.preflight import Preflight
 from tests.crash.instants import KillAt, die
@@ -417,3 +418,29 @@ def test_everything_is_looked_up_once_however_many_workloads_there_are(tmp_path)
     asked = len(hook.calls)
     assert [preflight.problems(w) for w in scene.workloads] == [[]] * 6
     assert len(hook.calls) == asked
+
+
+# The disk with the journal -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["detach_volume", "start CopyJob", "create_server"])
+def test_journal_that_cannot_be_written_stops_all_until_it_can(scene, verb):
+    class DiskFails(Hook):
+        def before(self, call):
+            super().before(call)
+            if call.verb == verb:
+                scene.journal._db.execute("PRAGMA query_only = ON")
+
+    (outcome,) = scene.migrate(DiskFails())
+    assert outcome.result is Result.ROLLBACK_INCOMPLETE
+    assert "can't use the journal" in outcome.detail
+    assert "attempt to write a readonly database" in outcome.detail
+    calls = len(scene.seam.hook.calls)
+    assert [str(call) for call in scene.seam.hook.calls[-2:]] == ["journal.update"] * 2, calls
+    scene.assert_migrated(scene.resume())
+
+
+def test_file_that_is_no_journal_is_told_of(tmp_path):
+    (tmp_path / "journal.sqlite").write_text("something else entirely, longer than a page header of sqlite" * 40)
+    with pytest.raises(JournalFailed, match="file is not a database"):
+        Journal(tmp_path / "journal.sqlite")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from os_migrate import session
-from os_migrate.errors import UserError
+from os_migrate.errors import CloudError, UserError
 from os_migrate.events import Events
 from os_migrate.session import claim, locked, open_session, prepare_data_dir
 from os_migrate.settings import Settings
@@ -63,8 +63,38 @@ def test_a_data_dir_is_made_for_its_owner_only(tmp_path):
 
 def test_a_data_dir_that_cannot_be_used_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="can't make the data dir"):
+    with pytest.raises(UserError, match="can't be written: File exists"):
         prepare_data_dir(tmp_path / "file")
+
+
+def test_a_data_dir_without_room_is_refused(tmp_path, monkeypatch):
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=True)
+    try:
+        with pytest.raises(UserError, match=r"has \d MiB left; journal and logs need 64"):
+            prepare_data_dir(small)
+        subprocess.run(["mount", "-o", "remount,ro", small], check=True)
+        with pytest.raises(UserError, match="can't be written: Read-only file system"):
+            prepare_data_dir(small)
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_errors_of_both_clouds_are_told_at_once(tmp_path, monkeypatch):
+    class Refusing:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def project_id(self) -> str:
+            raise CloudError(f"{self.name}: wrong password", remedy=f"mend {self.name}")
+
+    monkeypatch.setattr(session.clouds, "connect", lambda *_args, name, clock: Refusing(name))
+    with (
+        pytest.raises(CloudError, match="source: wrong password; and destination: wrong password"),
+        open_session(Settings(data_dir=tmp_path), Events(), hosts=False, lock=True),
+    ):
+        pass
 
 
 def test_a_data_dir_belongs_to_one_project(tmp_path):
