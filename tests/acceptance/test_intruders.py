@@ -60,7 +60,9 @@ def look(operator: Operator, cloud: Any, name: str) -> HostSeen:
     ports = "cat /proc/net/tcp /proc/net/tcp6 | awk '$4 == \"0A\" {print $2}'"
     sockets = "sudo -n find /run/os-migrate -type s -printf '%p %m\\n'"
     as_nobody = "for s in $(sudo -n find /run/os-migrate -type s); do sudo -n setpriv --reuid=65534 --regid=65534 --clear-groups"
-    as_nobody += " python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' $s 2>&1; done"
+    as_nobody += (
+        " python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' $s 2>&1; done; true"
+    )
     processes = "sudo -n sh -c 'cat /proc/[0-9]*/cmdline; journalctl --quiet --no-pager --boot || true'"
     return HostSeen(
         lines(ports),
@@ -93,16 +95,19 @@ def watched(operator: Operator, source: Any, destination: Any) -> Iterator[Watch
         operator.command("--verbose", "migrate", SERVER.name), stderr=subprocess.PIPE, text=True
     )
     assert migrator.stderr is not None
-    for line in migrator.stderr:
-        if "step AwaitJob:copy" in line:
-            break
-    hosts = {
-        "source": look(operator, source, "os_migrate_conv_src"),
-        "destination": look(operator, destination, "os_migrate_conv_dst"),
-    }
-    processes = cmdlines()
-    _, said = migrator.communicate(timeout=600)
-    print(said)
+    try:
+        for line in migrator.stderr:
+            if "step AwaitJob:copy" in line:
+                break
+        hosts = {
+            "source": look(operator, source, "os_migrate_conv_src"),
+            "destination": look(operator, destination, "os_migrate_conv_dst"),
+        }
+        processes = cmdlines()
+        _, said = migrator.communicate(timeout=600)
+        print(said)
+    finally:
+        migrator.kill()
     yield Watched(operator, hosts, processes, migrator.returncode)
     scenario.delete_servers(source, keep=lambda s: s.id != server.id)
     scenario.delete_servers(destination, keep=lambda s: s.name != SERVER.name)
