@@ -29,6 +29,16 @@ MOVING = {"reserved", "attaching", "detaching"}
 ON, OFF = ServerStatus.ACTIVE, ServerStatus.SHUTOFF
 
 
+def letters(number: int) -> str:
+    """Return what tells a disk of a bus apart: a to z, then aa, as Linux counts."""
+    return (letters(number // 26 - 1) if number >= 26 else "") + chr(ord("a") + number % 26)
+
+
+def takes_name(name: str) -> bool:
+    """Say whether Nova takes a server's name: at most 255 characters, none beyond U+FFFF, no spaces around."""
+    return 0 < len(name) <= 255 and name == name.strip() and all(c < "\uffff" and c.isprintable() for c in name)
+
+
 class FakeNova(FakeCinder, FakeNeutron):
     """The part of `world.Cloud` that Nova answers."""
 
@@ -95,6 +105,8 @@ class FakeNova(FakeCinder, FakeNeutron):
             flavor = next((f for f in self._flavors if f.id == spec.flavor_id), None)
             if flavor is None or (spec.key_name and spec.key_name not in {k.name for k in self._keypairs}):
                 raise self._refuse(f"flavor {spec.flavor_id} or key {spec.key_name} isn't there")
+            if not takes_name(spec.name):
+                raise self._refuse(f"{spec.name!r} is no name that Nova takes")
             volume_ids = [d.volume_id for d in spec.block_devices if d.volume_id]
             for volume_id in volume_ids:
                 if self._volume(volume_id).view.status != "available":
@@ -218,7 +230,7 @@ class FakeNova(FakeCinder, FakeNeutron):
             self._mark(volume_id, "available")
             return
         used = {v.device for v in machine.view.volumes} | ({"/dev/vda"} if machine.local is not None else set())
-        device = next(d for n in count() if (d := f"/dev/vd{chr(ord('a') + n)}") not in used)
+        device = next(d for n in count() if (d := f"/dev/vd{letters(n)}") not in used)
         attachment = VolumeAttachment(volume_id, device, delete_on_termination)
         machine.view = replace(machine.view, volumes=(*machine.view.volumes, attachment))
         volume = self._volume(volume_id)

@@ -25,7 +25,14 @@ from tests.fakes.workloads import Shape, add_host, add_workload, expected_disks,
 class Scene:
     """Two clouds, and one workload of each given shape in the source."""
 
-    def __init__(self, directory: Path, *shapes: Shape, latency: Latency = PROMPT, parallel: int = 1) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *shapes: Shape,
+        latency: Latency = PROMPT,
+        parallel: int = 1,
+        names: Sequence[str] | None = None,
+    ) -> None:
         self.seam = Seam()
         self.clock = FakeClock() if parallel == 1 else QuickClock(self.seam, 200)
         self.violations: list[str] = []
@@ -37,7 +44,7 @@ class Scene:
         self._add_hosts()
         self.shapes = shapes
         self.workloads = [
-            add_workload(self.source, self.destination, shape, f"web {number}", number)
+            add_workload(self.source, self.destination, shape, names[number] if names else f"web {number}", number)
             for number, shape in enumerate(shapes)
         ]
         stop = any(shape.runs for shape in shapes)

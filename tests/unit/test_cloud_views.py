@@ -71,11 +71,12 @@ def test_fault_is_told():
     assert views.server(SERVER | {"fault": {"message": "No valid host", "code": 500}}, (), "").fault == "No valid host"
 
 
-def test_volumes_of_an_image_booted_server_stay_in_novas_order():
-    volumes = views.server_volumes(SERVER, [attached("v2", "/dev/vdc"), attached("v1", "/dev/vdb")])
-    assert volumes == (
-        VolumeAttachment(VolumeId("v2"), "/dev/vdc", delete_on_termination=False),
+def test_volumes_come_in_the_order_of_their_devices_however_nova_lists_them():
+    attachments = [attached("v3", "/dev/vdaa"), attached("v2", "/dev/vdc"), attached("v1", "/dev/vdb")]
+    assert views.server_volumes(SERVER, attachments) == (
         VolumeAttachment(VolumeId("v1"), "/dev/vdb", delete_on_termination=True),
+        VolumeAttachment(VolumeId("v2"), "/dev/vdc", delete_on_termination=False),
+        VolumeAttachment(VolumeId("v3"), "/dev/vdaa", delete_on_termination=False),
     )
 
 
@@ -84,7 +85,7 @@ def test_boot_volume_comes_first_on_any_bus(bus):
     server = SERVER | {"image": ""}
     devices = [f"/dev/{bus}aa", f"/dev/{bus}b", f"/dev/{bus}a"]
     attachments = [attached(device, device) for device in devices]
-    assert [v.device for v in views.server_volumes(server, attachments)] == [devices[2], devices[0], devices[1]]
+    assert [v.device for v in views.server_volumes(server, attachments)] == [devices[2], devices[1], devices[0]]
 
 
 def test_root_device_name_decides_where_it_is_told():

@@ -118,9 +118,10 @@ def unlocated_volumes(raw: Json) -> tuple[VolumeAttachment, ...]:
 
 
 def server_volumes(raw: Json, attachments: Iterable[Json]) -> tuple[VolumeAttachment, ...]:
-    """Return a server's volumes in Nova's order, the boot volume first.
+    """Return a server's volumes in the order of their devices, the boot volume first.
 
-    Nova tells a tenant neither the boot index nor the root device's name. A server that shows an image boots from a
+    That is the guest's order too: libvirt sorts the disks of a bus by their targets. Nova lists attachments as its database
+    gives them, by whichever index it took. Nova tells a tenant neither the boot index nor the root device's name. A server that shows an image boots from a
     local disk. Otherwise the root is the first disk of its bus: Nova names the root before it names the others.
     """
     outlasting = {v.volume_id: v.delete_on_termination for v in unlocated_volumes(raw)}
@@ -135,6 +136,7 @@ def server_volumes(raw: Json, attachments: Iterable[Json]) -> tuple[VolumeAttach
         )
         for entry in attachments
     ]
+    volumes.sort(key=lambda v: (len(v.device), v.device))
     if raw.get("image"):
         return tuple(volumes)
     root = re.escape(raw.get("OS-EXT-SRV-ATTR:root_device_name") or "") or FIRST_DISK  # administrators see the name
