@@ -1,0 +1,28 @@
+"""What the documentation refers to exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FAULTS = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+NAMED = sorted(set(re.findall(r"`((?:unit|crash|tools|acceptance|contract)/\w+\.py)::(\w+)`", FAULTS)))
+
+
+def test_every_row_of_the_faults_names_a_test():
+    rows = [line for line in FAULTS.splitlines() if line.startswith("| ") and not line.startswith("| Fault")]
+    assert len(rows) > 40
+    assert [row for row in rows if "::test_" not in row] == []
+
+
+@pytest.mark.parametrize(("file", "name"), NAMED)
+def test_every_test_that_the_faults_name_exists(file, name):
+    assert re.search(rf"^def {name}\(", (ROOT / "tests" / file).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", [*sorted((ROOT / "docs").glob("**/*.md")), ROOT / "README.md"], ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    targets = [t.partition("#")[0] for t in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in t]
+    assert [t for t in targets if t and not (page.parent / t).exists()] == []
