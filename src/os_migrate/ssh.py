@@ -9,6 +9,7 @@ which later commands share: one login a host, not one a command.
 """
 
 import contextlib
+import fcntl
 import os
 import select
 import shlex
@@ -27,6 +28,8 @@ from os_migrate.nbd import KEEPALIVE_COUNT, KEEPALIVE_INTERVAL_S
 
 CONNECT_TIMEOUT_S: Final = 20
 """Under emulation a login takes ten seconds."""
+
+DIRECTORY_PREFIX: Final = "osm-"
 
 IDLE_S: Final = 120
 """The master of a migrator that was killed ends itself after this."""
@@ -139,7 +142,7 @@ class Ssh:
         self.target = target
         self._lock = threading.Lock()
         self._sessions = threading.BoundedSemaphore(SESSIONS)
-        self._directory: Path | None = None
+        self._directory: SocketDirectory | None = None
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float, repeatable: bool = True) -> Completed:
         """Run a command on the host: each word of `argv` arrives there as it is.
@@ -173,7 +176,7 @@ class Ssh:
         with self._lock:
             if self._directory is not None:
                 self._control("exit")
-                shutil.rmtree(self._directory, ignore_errors=True)
+                self._directory.remove()
                 self._directory = None
 
     def _run_once(self, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Completed | None:
@@ -194,8 +197,7 @@ class Ssh:
         """Log in, unless there is a living master."""
         with self._lock:
             if self._directory is None:
-                # Private (0700), and short: the path of a Unix socket has at most 108 bytes, of which ssh wants 17.
-                self._directory = Path(tempfile.mkdtemp(prefix="osm-", dir=_short_tmp()))
+                self._directory = SocketDirectory()
             if self._control("check"):
                 return
             self._socket.unlink(missing_ok=True)
@@ -223,7 +225,7 @@ class Ssh:
     @property
     def _socket(self) -> Path:
         assert self._directory is not None, "set by _connect"
-        return self._directory / "master"
+        return self._directory.path / "master"
 
     def _control(self, command: str) -> bool:
         """Give the master an order; return whether there was one to take it."""
@@ -286,10 +288,34 @@ class Ssh:
         return self._unreachable(said.splitlines()[-1] if said else "no connection")
 
 
-def _short_tmp() -> str | None:
-    """Return where short-lived sockets go: None, the usual place, unless its path is long."""
-    longest = 60
-    return None if len(tempfile.gettempdir()) < longest else "/tmp"  # noqa: S108 (mkdtemp makes it private)
+class SocketDirectory:
+    """A directory for the socket of a connection's master; those that killed migrators left are removed when one is made.
+
+    Private (0700), and short: the path of a Unix socket has at most 108 bytes, of which ssh wants 17.
+    """
+
+    def __init__(self) -> None:
+        usual, longest = tempfile.gettempdir(), 60
+        parent = Path(usual if len(usual) < longest else "/tmp")  # noqa: S108 (mkdtemp makes it private)
+        _remove_abandoned(parent)
+        self.path = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX, dir=parent))
+        new = self.path / "new"
+        self._lock = new.open("w")  # it dies with this process, or is closed by `remove`
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        new.rename(self.path / "lock")  # held as soon as anybody can see it
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.close()
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the directories that nobody holds any more. One without a lock is just being made, or isn't ours."""
+    for lock in parent.glob(f"{DIRECTORY_PREFIX}*/lock"):
+        with contextlib.suppress(OSError), lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def _local(

@@ -136,7 +136,7 @@ def test_command_that_must_not_be_repeated_is_not(connect, source):
 def test_close_ends_the_master_and_leaves_no_file(connect):
     ssh = connect()
     ssh.run(["true"], timeout_s=20)
-    directory: Path = ssh._directory
+    directory: Path = ssh._directory.path
     assert masters(ssh)
     assert directory.stat().st_mode & 0o777 == 0o700
     ssh.close()

@@ -1,12 +1,13 @@
 """What ssh is told, and what its words mean. The connection itself is in tests/tools."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from os_migrate import ssh as module
 from os_migrate.errors import AccessRefused, HostUnreachable
-from os_migrate.ssh import Completed, Ssh, SshTarget
+from os_migrate.ssh import Completed, SocketDirectory, Ssh, SshTarget
 
 TARGET = SshTarget("cloud-user", "192.0.2.7", Path("/d/ssh.key"), Path("/d/known_hosts"), "server-id")
 
@@ -29,7 +30,7 @@ def ssh():
     connection = Ssh(TARGET)
     yield connection
     if connection._directory:
-        connection._directory.rmdir()
+        connection._directory.remove()
 
 
 def test_host_key_is_checked_against_one_file_under_one_name(calls, ssh):
@@ -51,7 +52,28 @@ def test_nothing_of_the_operators_own_ssh_is_used(calls, ssh):
 def test_path_of_the_master_socket_is_short_and_private(calls, ssh):
     ssh.run(["true"], timeout_s=1)
     assert len(str(ssh._socket)) + 17 < 108
-    assert ssh._directory.stat().st_mode & 0o777 == 0o700
+    assert ssh._directory.path.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.fixture
+def short_path():
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
+
+def test_directory_that_a_killed_migrator_left_is_removed_and_no_other(short_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(short_path))
+    alive = SocketDirectory()
+    abandoned, strange = short_path / "osm-abandoned", short_path / "osm-strange"
+    for directory in (abandoned, strange):
+        directory.mkdir()
+    (abandoned / "lock").touch()
+    (abandoned / "socket").touch()
+    new = SocketDirectory()
+    assert sorted(short_path.iterdir()) == sorted([alive.path, new.path, strange])
+    alive.remove()
+    new.remove()
+    assert list(short_path.iterdir()) == [strange]
 
 
 def test_command_is_one_quoted_word_after_the_address(calls, ssh):
