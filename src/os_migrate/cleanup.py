@@ -272,9 +272,9 @@ def _source_effects(attempt: AttemptId, look: _Look) -> Iterator[Effect]:
         yield SnapshotVolume(tag.subject, snapshot.volume_id, snapshot.name), snapshot.id
     for tag, image in look.of(attempt, Image):
         yield SnapshotServer(tag.subject, ServerId(""), image.name), image.id
-    made = look.of(attempt, Volume)
-    for tag, volume in made:
-        yield _volume_made(Side.SOURCE, tag, volume)
+    made = _volumes_made(Side.SOURCE, attempt, look)
+    for step, volume in made:
+        yield step, volume.id
     lent = [(volume, loan) for volume in look.volumes if (loan := Loan.of(volume)) and loan.attempt == attempt]
     for volume, loan in sorted(lent, key=lambda pair: (len(pair[1].device), pair[1].device), reverse=True):
         detach = DetachVolume(loan.device, loan.server_id, volume.id, loan.device, loan.delete_on_termination)
@@ -284,9 +284,9 @@ def _source_effects(attempt: AttemptId, look: _Look) -> Iterator[Effect]:
 
 def _destination_effects(attempt: AttemptId, look: _Look) -> Iterator[Effect]:
     """Yield what an attempt did in the destination, in the order in which it did."""
-    made = look.of(attempt, Volume)
-    for tag, volume in made:
-        yield _volume_made(Side.DESTINATION, tag, volume)
+    made = _volumes_made(Side.DESTINATION, attempt, look)
+    for step, volume in made:
+        yield step, volume.id
     yield from _at_host(Side.DESTINATION, attempt, look, [volume for _, volume in made])
     for tag, port in look.of(attempt, Port):
         yield CreatePort(tag.subject), port.id
@@ -296,8 +296,10 @@ def _destination_effects(attempt: AttemptId, look: _Look) -> Iterator[Effect]:
         yield CreateFloatingIp(tag.subject, ServerId(""), NetworkId(ip.network_id), None), ip.id
 
 
-def _volume_made(side: Side, tag: Tag, volume: Volume) -> Effect:
-    return CreateVolume(tag.subject, side, tag.subject.partition(" ")[2]), volume.id
+def _volumes_made(side: Side, attempt: AttemptId, look: _Look) -> list[tuple[CreateVolume, Volume]]:
+    """Return the volumes that an attempt made on a side; both sides may be one project."""
+    volumes = [(tag.subject, volume) for tag, volume in look.of(attempt, Volume)]
+    return [(CreateVolume(s, side, s.partition(" ")[2]), v) for s, v in volumes if s.startswith(f"{side} ")]
 
 
 def _at_host(side: Side, attempt: AttemptId, look: _Look, volumes: Iterable[Volume]) -> Iterator[Effect]:

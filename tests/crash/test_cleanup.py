@@ -5,7 +5,7 @@ import pytest
 from os_migrate import cleanup
 from os_migrate.batch import Outcome, Result
 from os_migrate.journal import AttemptState
-from os_migrate.model import Loan
+from os_migrate.model import AttemptId, Loan, Side, Tag, VolumeSpec
 from os_migrate.run import GRACE_S
 from tests.crash.conftest import Points, Scenes
 from tests.crash.instants import Survey, die, sample
@@ -91,3 +91,14 @@ def problem_after_theft(scenes: Scenes, number: int) -> str | None:
         attempt = scene.journal.attempts()[0].id
         (found,) = cleanup.find(scene.world, (), although_held=[attempt])
         return found.problem or "none"
+
+
+def test_volume_that_belongs_to_the_other_side_of_one_project_is_not_taken_for_ours(scenes: Scenes):
+    with scenes(RICH) as scene:
+        tag = Tag(AttemptId("0123456789"), "CreateVolume:destination /dev/vdb")
+        volume = scene.source.create_volume(VolumeSpec("data", 1, metadata=tag.metadata()))
+        assert [f.effects for f in cleanup.find(scene.world, ())] == []
+        scene.destination.create_volume(VolumeSpec("data", 1, metadata=tag.metadata()))
+        (found,) = cleanup.find(scene.world, ())
+        assert {step.side for step, _ in found.effects} == {Side.DESTINATION}
+        assert volume not in [handle for _, handle in found.effects]

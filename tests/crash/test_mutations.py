@@ -9,7 +9,7 @@ from os_migrate import flow, run
 from os_migrate.journal import AttemptState, StepState
 from os_migrate.run import Run
 from os_migrate.step import Step
-from os_migrate.steps.servers import StopServer
+from os_migrate.steps.servers import MarkServer, StopServer
 from os_migrate.steps.volumes import AttachVolume, DetachVolume
 from tests.crash.conftest import Scenes
 from tests.crash.instants import FailAt, Survey, die
@@ -78,6 +78,7 @@ DEATHS = {
     "detached_volumes_stay_off": (DetachVolume, "undo", lambda *_: None, PROMPT, "rollback"),
     "server_stays_off": (StopServer, "undo", lambda *_: None, PROMPT, "rollback"),
     "attachments_stay": (AttachVolume, "undo", lambda *_: None, PROMPT, "rollback"),
+    "marks_stay": (MarkServer, "undo", lambda *_: None, PROMPT, "rollback"),
     "tags_stay": (flow, "untag", lambda *_: None, PROMPT, "resume"),
 }
 
