@@ -36,7 +36,7 @@ from os_migrate.model import (
 from os_migrate.nbd import LINK_KEY
 from os_migrate.settings import ConversionSettings, HostSettings, Settings
 from tests.fakes.cloud import FakeCloud
-from tests.fakes.seam import FakeClock
+from tests.fakes.seam import FakeClock, Killed
 
 COMPLETE = HostFacts("debian", (), "12", "3.11", tuple((tool, "1") for tool in REQUIRED))
 BARE = HostFacts("debian", (), "12", "3.11", ())
@@ -619,3 +619,84 @@ def test_user_data_is_cloud_config():
     document = base64.b64decode(user_data(key)).decode()
     assert document.startswith("#cloud-config\n{")
     assert json.loads(document.split("\n", 1)[1])["ssh_keys"]["ed25519_private"] == key.private
+
+
+# Deaths ------------------------------------------------------------------------------------------------------------------
+
+
+class MortalCloud(FakeHostingCloud):
+    """A cloud whose client dies before its `left`-th call that changes something."""
+
+    CHANGES = ("create_", "import_", "allow_", "join", "associate_", "delete_", "part_from")
+    left = 10**6
+
+    def __getattribute__(self, name):
+        found = super().__getattribute__(name)
+        if not name.startswith(MortalCloud.CHANGES):
+            return found
+
+        def dying(*args, **kwargs):
+            self.left -= 1
+            if self.left < 0:
+                raise Killed(name)
+            return found(*args, **kwargs)
+
+        return dying
+
+
+def mortal_stage(directory: Path) -> Stage:
+    directory.mkdir()
+    stage = Stage(directory)
+    stage.clouds = {side: MortalCloud(side.value, stage.clock) for side in Side}
+    return stage
+
+
+def dies(stage: Stage, act, calls: int) -> bool:
+    """Let the source cloud's client die after so many changes; return whether it did."""
+    stage.clouds[SOURCE].left = calls
+    try:
+        act()
+    except Killed:
+        return True
+    finally:
+        stage.clouds[SOURCE].left = 10**6
+    return False
+
+
+def deploy_as_told(stage: Stage) -> None:
+    """Deploy; delete first where that is the remedy: nobody knows the host key of a server that was just being made."""
+    told = ""
+    try:
+        stage.deploy()
+    except UserError as error:
+        told = error.remedy
+    if told:
+        assert told == "run `os-migrate hosts delete`, then `os-migrate hosts deploy`"
+        stage.delete()
+        stage.deploy()
+
+
+def test_deploy_that_dies_anywhere_is_finished_by_the_next_and_leaves_nothing(tmp_path):
+    for calls in range(100):
+        stage = mortal_stage(tmp_path / str(calls))
+        before = stage.inventory()
+        if not dies(stage, stage.deploy, calls):
+            break
+        deploy_as_told(stage)
+        assert stage.check() == ()
+        assert [len(cloud.servers()) for cloud in stage.clouds.values()] == [1, 1]
+        stage.delete()
+        assert stage.inventory() == before
+    assert calls > 8
+
+
+def test_delete_that_dies_anywhere_is_finished_by_the_next(tmp_path):
+    for calls in range(100):
+        stage = mortal_stage(tmp_path / str(calls))
+        before = stage.inventory()
+        stage.deploy()
+        if not dies(stage, stage.delete, calls):
+            break
+        stage.delete()
+        assert stage.inventory() == before
+    assert calls > 5
