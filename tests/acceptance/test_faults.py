@@ -116,7 +116,7 @@ def test_cut_tunnel_dead_export_revoked_tokens_and_an_api_that_hangs_are_got_ove
     user = faulty.destination.current_user_id
 
     def strike() -> None:
-        on_host(faulty.operator, faulty.destination, "os_migrate_conv_dst", "sudo -n pkill -KILL -f '^ssh -N -T'")
+        on_host(faulty.operator, faulty.destination, "os_migrate_conv_dst", "sudo -n pkill -KILL -f '[s]sh -N -T'")
         time.sleep(10)
         on_host(faulty.operator, faulty.source, "os_migrate_conv_src", "sudo -n pkill -KILL nbdkit")
         for enabled in (False, True):  # which revokes the tokens of the user
