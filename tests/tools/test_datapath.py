@@ -299,7 +299,7 @@ def test_new_link_key_replaces_the_old_one(source):
     source.host.authorize_link("ssh-ed25519 AAAAnew somebody@somewhere", None)
     source.host.authorize_link("ssh-ed25519 AAAAnew somebody@somewhere", None)
     assert [line.split()[-2] for line in mine()] == ["AAAAnew"]
-    source.host.authorize_link(f"ssh-ed25519 {old}", None)
+    source.host.authorize_link(f"ssh-ed25519 {old}", "127.0.0.1/32")
     assert keys.read_text() == before
 
 
