@@ -40,7 +40,7 @@ PYTHON: Final = ("python3", "-I", "-S")
 """How the agent is run: without site packages it starts faster, and nothing on the host changes what it does."""
 
 DEVICE: Final = "{device}"
-"""Stands for the path of the volume's block device, which only the host knows (`agent.py serve` replaces it)."""
+"""Stands for the path of the volume's block device, which only the host knows (the agent's `serve` replaces it)."""
 
 
 class JobStatus(StrEnum):
@@ -81,7 +81,7 @@ class ScanResult:
     """What a volume holds.
 
     `digest` is the sha256 over the volume's size and, for every 64 KiB block that is not all zero, its offset and its
-    bytes, in order (see `hosts/agent.py`). Two volumes have the same digest if and only if they hold the same bytes.
+    bytes, in order (see `os_migrate_agent.scan`). Two volumes have the same digest if and only if they hold the same bytes.
     """
 
     digest: str
@@ -221,7 +221,7 @@ class Unit:
 
 
 def unit_of(job: Job, agent: str) -> Unit:
-    """Return the unit that carries out a job; `agent` is the path of `hosts/agent.py` on that host."""
+    """Return the unit that carries out a job; `agent` is the path of the agent on that host."""
     directory = f"{RUN_DIR}/{job.attempt}"
     argv: tuple[str, ...]
     state = f"{directory}/{job.unit}.state"

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from os_migrate.errors import HostError, TransferError
-from os_migrate.hosts.remote import AGENT_PATH
+from os_migrate.hosts.archive import AGENT_PATH
 from os_migrate.model import VolumeId
 from os_migrate.nbd import (
     CopyJob,
