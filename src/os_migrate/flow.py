@@ -21,9 +21,21 @@ from dataclasses import dataclass
 from functools import partial
 
 from os_migrate.errors import DigestMismatch, PlanError, SourceChanged
+from os_migrate.events import Note
 from os_migrate.journal import AttemptState
 from os_migrate.model import GIB, ImageId, Nic, ServerId, Side, VolumeId, VolumeSpec
-from os_migrate.nbd import CopyJob, ExportJob, Job, ScanJob, ScanResult, TunnelJob
+from os_migrate.nbd import (
+    Compression,
+    CopyJob,
+    CopyResult,
+    Coverage,
+    ExportJob,
+    Job,
+    ScanJob,
+    ScanResult,
+    SendJob,
+    TunnelJob,
+)
 from os_migrate.plan import Inventory, Target, source_problems
 from os_migrate.report import WorkloadReport, report, write_report
 from os_migrate.run import Run
@@ -131,10 +143,13 @@ def export_volumes(run: Run, workload: Workload) -> tuple[Exported, ...]:
                 f"source {disk.device}", Side.SOURCE, _host_id(run, Side.SOURCE), at_host[disk.device]
             )
             run.perform(attach)
-        scans = _scan(run, Side.SOURCE, [(d.device, at_host[d.device]) for d in disks])
+        coverage = run.settings.transfer.sparsify
+        scans = _scan(run, Side.SOURCE, coverage, [(d.device, at_host[d.device]) for d in disks])
         for disk in disks:
-            job = ExportJob(run.attempt.id, at_host[disk.device])
-            run.perform(_start(run, f"export {disk.device}", Side.SOURCE, job))
+            volume_id = at_host[disk.device]
+            run.perform(_start(run, f"export {disk.device}", Side.SOURCE, ExportJob(run.attempt.id, volume_id)))
+            if _may_compress(run):
+                run.perform(_start(run, f"send {disk.device}", Side.SOURCE, SendJob(run.attempt.id, volume_id)))
         return tuple(_exported(run, d, at_host[d.device], scans[d.device]) for d in disks)
 
 
@@ -166,12 +181,16 @@ def transfer_volumes(run: Run, workload: Workload, exported: Sequence[Exported])
             user=run.settings.conversion.ssh_user,
             address=source_host.address,
             host_key_alias=source_host.server_id,
+            streams=_may_compress(run),
+            limit_bytes_s=run.settings.transfer.limit_bytes_s,
         )
         run.perform(_start(run, "tunnel", Side.DESTINATION, tunnel))
         _copy(run, exported, created)
-        scans = _scan(run, Side.DESTINATION, [(e.disk.device, created[e.disk.device]) for e in exported])
-        for e in exported:
-            _prove(e, created[e.disk.device], scans[e.disk.device])
+        if run.settings.transfer.proof:
+            copies = [(e.disk.device, created[e.disk.device]) for e in exported]
+            scans = _scan(run, Side.DESTINATION, Coverage.COPIED, copies)
+            for e in exported:
+                _prove(e, created[e.disk.device], scans[e.disk.device])
         run.undo(Lasts.TRANSFER)
         return tuple(Copied(e.disk, created[e.disk.device]) for e in exported)
 
@@ -289,18 +308,23 @@ def _boot_disk_gib(run: Run, workload: Workload, image_id: ImageId) -> int:
     return max(flavor_gib, image.min_disk_gib, image_gib, 1)
 
 
-def _scan(run: Run, side: Side, volumes: Sequence[tuple[str, VolumeId]]) -> dict[str, ScanResult]:
+def _scan(run: Run, side: Side, coverage: Coverage, volumes: Sequence[tuple[str, VolumeId]]) -> dict[str, ScanResult]:
     activity = "scan" if side is Side.SOURCE else "verify"
-    units = [
-        (device, run.perform(_start(run, f"{activity} {device}", side, ScanJob(run.attempt.id, volume_id))))
-        for device, volume_id in volumes
-    ]
+    transfer = run.settings.transfer
+    units = []
+    for device, volume_id in volumes:
+        job = ScanJob(run.attempt.id, volume_id, coverage, transfer.proof, transfer.sparsify_timeout_s)
+        units.append((device, run.perform(_start(run, f"{activity} {device}", side, job))))
     scans: dict[str, ScanResult] = {}
     for device, unit in units:
         result = run.perform(AwaitJob(f"{activity} {device}", side, unit, device, activity, run.attempt.server_id))
         assert isinstance(result, ScanResult), "a scan returns that"
         scans[device] = result
     return scans
+
+
+def _may_compress(run: Run) -> bool:
+    return run.settings.transfer.compression is not Compression.NONE
 
 
 def _exported(run: Run, disk: Disk, volume_id: VolumeId, scan: ScanResult) -> Exported:
@@ -319,10 +343,14 @@ def _volume_spec(run: Run, workload: Workload, exported: Exported) -> VolumeSpec
 def _copy(run: Run, exported: Sequence[Exported], created: dict[str, VolumeId]) -> None:
     units = []
     for e in exported:
-        job = CopyJob(run.attempt.id, e.volume_id, created[e.disk.device])
+        compression = run.settings.transfer.compression
+        job = CopyJob(run.attempt.id, e.volume_id, created[e.disk.device], compression)
         units.append((e.disk.device, run.perform(_start(run, f"copy {e.disk.device}", Side.DESTINATION, job))))
     for device, unit in units:
-        run.perform(AwaitJob(f"copy {device}", Side.DESTINATION, unit, device, "copy", run.attempt.server_id))
+        done = run.perform(AwaitJob(f"copy {device}", Side.DESTINATION, unit, device, "copy", run.attempt.server_id))
+        if isinstance(done, CopyResult) and done.reason:
+            text = f"copy of {device} by {done.method}: {done.reason}"
+            run.world.events.tell(Note(workload=run.attempt.server_id, text=text))
 
 
 def _prove(exported: Exported, volume_id: VolumeId, scan: ScanResult) -> None:

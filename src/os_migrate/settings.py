@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from os_migrate.model import Side
+from os_migrate.nbd import Compression, Coverage
 
 NameFilter = tuple["str | Regex", ...]
 
@@ -102,6 +103,24 @@ class WorkloadSettings:
 
 
 @dataclass(frozen=True)
+class TransferSettings:
+    """How data travels. Limits are in Mbit/s: of the whole run, and of each pair of conversion hosts."""
+
+    sparsify: Coverage = Coverage.MAP
+    sparsify_timeout_s: float = 600.0
+    compression: Compression = Compression.AUTO
+    proof: bool = True
+    limit_mbit: float | None = None
+    pair_limit_mbit: float | None = None
+
+    @property
+    def limit_bytes_s(self) -> float | None:
+        """Return what a pair of conversion hosts may send, in bytes a second."""
+        limits = [limit for limit in (self.limit_mbit, self.pair_limit_mbit) if limit is not None]
+        return min(limits) * 1_000_000 / 8 if limits else None
+
+
+@dataclass(frozen=True)
 class ImageSettings:
     """How images are exported."""
 
@@ -121,6 +140,7 @@ class Settings:
     destination_host: HostSettings = HostSettings(host_name="os_migrate_conv_dst")
     conversion: ConversionSettings = ConversionSettings()
     workloads: WorkloadSettings = WorkloadSettings()
+    transfer: TransferSettings = TransferSettings()
     images: ImageSettings = ImageSettings()
     filters: Mapping[str, NameFilter] = field(default_factory=dict)
     validate_files: bool = True

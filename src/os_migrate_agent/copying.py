@@ -4,23 +4,25 @@ import os
 import stat
 import subprocess
 import time
-from typing import Tuple
+from typing import Callable, List, Tuple
 
+from os_migrate_agent.blocks import Extent, write_list, zero
 from os_migrate_agent.devices import device_of
-from os_migrate_agent.files import RUN_DIR, Json, Progress
+from os_migrate_agent.files import RUN_DIR, Json, Progress, write_text
 from os_migrate_agent.process import AgentError, run, tail
-from os_migrate_agent.sockets import await_nbd, speaks_nbd
+from os_migrate_agent.receiving import LinkBroken, Receiver, level_for
+from os_migrate_agent.sockets import answers, await_servers
 
 SOCKET_TIMEOUT_S = 60  # an SSH login takes ten seconds under emulation
 LINK_TIMEOUT_S = 300  # a tunnel that broke is restarted as soon as the network lets it
-COPY_TRIES = 5  # a copy whose link broke begins anew
+COPY_TRIES = 5  # of a copy whose link broke
 LINK_WORDS = ("disconnect", "not connected", "reset by peer", "refused")  # libnbd's, of a server that is gone
 
 
-def task_copy(state: str, volume_id: str, path: str) -> Json:
+def task_copy(state: str, volume_id: str, extents_path: str, compression: str, export: str, stream: str) -> Json:
     """Copy the export behind a socket onto a volume, zeroes included, and prove that the storage took it.
 
-    When the link breaks, wait until it is back, and begin anew.
+    What holds data is written down for whoever reads it back. When the link breaks, wait until it is back.
     """
     began = time.monotonic()
     device = device_of(volume_id)
@@ -29,37 +31,61 @@ def task_copy(state: str, volume_id: str, path: str) -> Json:
     exclusive = os.O_EXCL if stat.S_ISBLK(os.stat(device).st_mode) else 0
     disk = os.open(device, os.O_RDWR | exclusive)
     size = os.lseek(disk, 0, os.SEEK_END)
-    await_nbd([path], SOCKET_TIMEOUT_S, lambda: False)
-    uri = "nbd+unix:///?socket=" + path
-    source_size, data = _map_totals(uri)
+    sockets = [export] if compression == "none" else [export, stream]
+    await_servers(sockets, SOCKET_TIMEOUT_S, lambda: False)
+    data, holes = _map(export)
+    source_size = sum(length for _, length in data + holes)
     if source_size > size:
         raise AgentError(f"volume {volume_id} is too small: {size} bytes for a disk of {source_size}")
-    progress = Progress(state, data)
-    for left in reversed(range(COPY_TRIES)):
-        try:
-            _nbdcopy(uri, device, progress)
-            break
-        except AgentError as fault:
-            broken = any(word in str(fault) for word in LINK_WORDS) or not speaks_nbd(path)
-            if not (left and broken):
-                raise
-            progress.trouble = f"the link broke, the copy begins anew ({left} tries are left): {fault}"
-            progress.tell(0)
-            await_nbd([path], LINK_TIMEOUT_S, lambda: False)
+    write_text(extents_path, write_list(data, source_size))
+    total = sum(length for _, length in data)
+    level, reason = (0, "") if compression == "none" else level_for(stream, total, always=compression == "zstd")
+    progress = Progress(state, total)
+    zero(disk, [(source_size, size - source_size)])
+    if level:
+        zero(disk, holes)
+        receiver = Receiver(stream, level, disk, progress)
+        _over_link(receiver.receive, [stream], progress, "goes on where it was")
+        wire = receiver.wire_bytes
+    else:
+        _over_link(lambda: _nbdcopy(export, device, progress), [export], progress, "begins anew")
+        wire = total
     os.fsync(disk)
     os.close(disk)
-    return {"copied_bytes": source_size, "wire_bytes": data, "seconds": time.monotonic() - began}
+    return {
+        "copied_bytes": source_size,
+        "wire_bytes": wire,
+        "seconds": time.monotonic() - began,
+        "method": f"zstd -{level}" if level else "nbd",
+        "reason": reason,
+    }
 
 
-def _map_totals(uri: str) -> Tuple[int, int]:
-    """Return the export's size, and how much of it is data."""
-    rows = [line.split() for line in run(["nbdinfo", "--map", uri]).splitlines()]
-    lengths = [(int(row[1]), int(row[2])) for row in rows if len(row) > 2]  # noqa: PLR2004 (offset, length, type, name)
-    zero = 2  # NBD_STATE_ZERO
-    return sum(length for length, _ in lengths), sum(length for length, kind in lengths if not kind & zero)
+def _map(export: str) -> Tuple[List[Extent], List[Extent]]:
+    """Return the extents of an export that hold data, and those that are zeroes."""
+    rows = [line.split() for line in run(["nbdinfo", "--map", _uri(export)]).splitlines()]
+    extents = [(int(row[0]), int(row[1]), int(row[2])) for row in rows if len(row) > 2]  # noqa: PLR2004 (and words)
+    is_zero = 2  # NBD_STATE_ZERO
+    data = [(offset, length) for offset, length, kind in extents if not kind & is_zero]
+    return data, [(offset, length) for offset, length, kind in extents if kind & is_zero]
 
 
-def _nbdcopy(uri: str, device: str, progress: Progress) -> None:
+def _over_link(act: Callable[[], None], sockets: List[str], progress: Progress, again: str) -> None:
+    """Call `act` until it comes to its end; wait for the link where that breaks."""
+    for left in reversed(range(COPY_TRIES)):
+        try:
+            return act()
+        except AgentError as fault:
+            broken = isinstance(fault, LinkBroken) or any(word in str(fault) for word in LINK_WORDS)
+            if not left or not (broken or not all(answers(path) for path in sockets)):
+                raise
+            progress.trouble = f"the link broke, the copy {again} ({left} tries are left): {fault}"
+            progress.tell()
+            await_servers(sockets, LINK_TIMEOUT_S, lambda: False)
+    return None
+
+
+def _nbdcopy(export: str, device: str, progress: Progress) -> None:
     """Run nbdcopy. Without --flush it was seen to succeed on a full disk; --destination-is-zero would keep old data.
 
     It does not look for zeroes (the scan did), so that what it has written is how far it is. Its own --progress counts
@@ -67,7 +93,7 @@ def _nbdcopy(uri: str, device: str, progress: Progress) -> None:
     """
     import tempfile
 
-    argv = ["nbdcopy", "--flush", "--sparse=0", "--", uri, device]
+    argv = ["nbdcopy", "--flush", "--sparse=0", "--", _uri(export), device]
     with tempfile.TemporaryFile(dir=RUN_DIR) as words:
         copy = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=words)
         while True:
@@ -78,6 +104,7 @@ def _nbdcopy(uri: str, device: str, progress: Progress) -> None:
                 progress.tell(_written(copy.pid))
         words.seek(0)
         if status != 0:
+            progress.done_bytes = 0
             raise AgentError(f"nbdcopy ended with {status}: {tail(words.read())}")
 
 
@@ -85,3 +112,7 @@ def _written(pid: int) -> int:
     """Return how many bytes a process has written to files and devices; what goes to sockets is not in it (proc(5))."""
     with open(f"/proc/{pid}/io") as file:
         return int(dict(line.split(": ") for line in file)["wchar"])
+
+
+def _uri(export: str) -> str:
+    return "nbd+unix:///?socket=" + export

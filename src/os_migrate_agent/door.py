@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from typing import Callable, List
+from typing import Callable, Dict, List
 
 from os_migrate_agent.attempts import verb_attempts, verb_hold
 from os_migrate_agent.copying import task_copy
@@ -12,7 +12,9 @@ from os_migrate_agent.facts import verb_facts
 from os_migrate_agent.files import Json, verb_write, write_json
 from os_migrate_agent.process import AgentError
 from os_migrate_agent.scan import task_scan
+from os_migrate_agent.sending import task_send
 from os_migrate_agent.sockets import task_serve
+from os_migrate_agent.throttle import task_throttle
 from os_migrate_agent.units import verb_start, verb_state, verb_stop
 
 VERBS = {
@@ -25,6 +27,10 @@ VERBS = {
     "hold": verb_hold,
     "attempts": verb_attempts,
 }
+
+SERVERS: Dict[str, Callable[..., None]] = {"serve": task_serve, "send": task_send, "throttle": task_throttle}
+
+TASKS: Dict[str, Callable[..., Json]] = {"scan": task_scan, "copy": task_copy}
 
 
 def talk(*attempts: str) -> None:
@@ -46,22 +52,20 @@ def main(argv: List[str]) -> int:
     try:
         if argv[0] == "talk":
             talk(*argv[1:])
-        elif argv[0] == "serve":
-            task_serve(*argv[1:])
+        elif argv[0] in SERVERS:
+            SERVERS[argv[0]](*argv[1:])
         else:
-            task = {"scan": task_scan, "copy": task_copy}[argv[0]]
-            return _carry_out(task, argv[1:])
+            _carry_out(TASKS[argv[0]], argv[1:])
     except (AgentError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def _carry_out(task: Callable[..., Json], argv: List[str]) -> int:
+def _carry_out(task: Callable[..., Json], argv: List[str]) -> None:
     """Run a task; its outcome stays in its state file when its unit is gone."""
     try:
         write_json(argv[0], {"result": task(*argv)})
     except (AgentError, OSError) as error:
         write_json(argv[0], {"error": str(error)})
         raise
-    return 0

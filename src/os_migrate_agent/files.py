@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import time
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 Json = Dict[str, Any]
 
@@ -19,15 +19,18 @@ class Progress:
     def __init__(self, path: str, total_bytes: int) -> None:
         self._path = path
         self._next = 0.0
+        self.done_bytes = 0
         self.total_bytes = total_bytes
         self.trouble = ""
 
-    def tell(self, done_bytes: int) -> None:
-        """Write `done_bytes` if it is time."""
+    def tell(self, done_bytes: Optional[int] = None) -> None:
+        """Take in how far it is, and write that down if it is time."""
+        if done_bytes is not None:
+            self.done_bytes = done_bytes
         now = time.monotonic()
         if now >= self._next:
             self._next = now + 1
-            told = {"done_bytes": done_bytes, "total_bytes": self.total_bytes, "trouble": self.trouble}
+            told = {"done_bytes": self.done_bytes, "total_bytes": self.total_bytes, "trouble": self.trouble}
             write_json(self._path, told)
 
 

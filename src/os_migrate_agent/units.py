@@ -8,7 +8,7 @@ from typing import Dict, Iterator, List, Optional
 
 from os_migrate_agent.files import NEW, RUN_DIR, Json, names, read_json, write_json
 from os_migrate_agent.process import TAIL, AgentError, run
-from os_migrate_agent.sockets import await_nbd
+from os_migrate_agent.sockets import await_servers
 
 STOP_TIMEOUT_S = 5  # nbdkit was seen to ignore SIGTERM for ten minutes; systemd kills it after this
 RESTART_PAUSE_S = 3  # more would hit systemd's limit of 5 starts in 10 s, which ends the unit
@@ -17,7 +17,7 @@ FRESH_S = 5  # a task that has told so lately is running: a poll that asks syste
 
 
 def verb_start(request: Json) -> Json:
-    """Start a unit unless one of that name runs or has ended; return when its sockets speak NBD."""
+    """Start a unit unless one of that name runs or has ended; return when a server answers on its sockets."""
     name = request["name"]
     if any("$" in word for word in request["argv"]):
         raise AgentError("systemd would replace the $ in " + repr(request["argv"]))
@@ -30,7 +30,7 @@ def verb_start(request: Json) -> Json:
             write_json(os.path.join(request["directory"], name + ".job"), record)
             _systemd_run(name, request["argv"], restart=request["restart"])
     try:
-        await_nbd(request["sockets"], request["ready_s"], lambda: _has_failed(name))
+        await_servers(request["sockets"], request["ready_s"], lambda: _has_failed(name))
     except AgentError as fault:
         last_words = _last_words(name)
         verb_stop({"name": name})

@@ -34,7 +34,7 @@ def scan(by_id: Path, content: bytes) -> tuple[Json, list[list[str]]]:
     """Scan a disk of this content; return the result and the lines of its extent list."""
     disk = by_id / f"virtio-{VOLUME[:20]}"
     disk.write_bytes(content)
-    result = task_scan(str(by_id / "state"), VOLUME, str(by_id / "extents"))
+    result = task_scan(str(by_id / "state"), VOLUME, str(by_id / "extents"), "none", "digest", "600")
     return result, [line.split() for line in (by_id / "extents").read_text().splitlines()]
 
 
@@ -86,7 +86,7 @@ def test_sparse_file_has_the_digest_of_its_bytes(by_id):
     with disk.open("wb") as file:
         file.seek(3 * BLOCK)
         file.write(b"end")
-    assert task_scan(str(by_id / "state"), VOLUME, str(by_id / "extents"))["digest"] == digest
+    assert task_scan(str(by_id / "state"), VOLUME, str(by_id / "extents"), "none", "digest", "600")["digest"] == digest
 
 
 def test_one_flipped_bit_changes_the_digest(by_id):
@@ -131,7 +131,7 @@ def test_ranges_restrict_what_is_read(tmp_path):
 
 
 def test_two_gib_of_zeroes_are_scanned_in_seconds(by_id, benchmark_disk):
-    assert task_scan(str(by_id / "state"), VOLUME, str(by_id / "extents"))["data_bytes"] == 0
+    assert task_scan(str(by_id / "state"), VOLUME, str(by_id / "extents"), "none", "digest", "600")["data_bytes"] == 0
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import zipfile
 from importlib import resources
 from typing import Final
 
-from os_migrate.nbd import PYTHON, RUN_DIR
+from os_migrate.nbd import RUN_DIR
+from os_migrate.units import PYTHON
 
 PACKAGE: Final = "os_migrate_agent"
 

@@ -16,21 +16,9 @@ from os_migrate.errors import AccessRefused, HostError, HostUnreachable, OSMigra
 from os_migrate.hosts.archive import AGENT_PATH, ARCHIVE, PUT
 from os_migrate.hosts.packages import HostFacts, install_commands
 from os_migrate.model import AttemptId, ServerId, VolumeId
-from os_migrate.nbd import (
-    LINK_KEY,
-    LINK_KNOWN_HOSTS,
-    PYTHON,
-    READY_S,
-    CopyResult,
-    HostedAttempt,
-    Job,
-    JobResult,
-    JobState,
-    JobStatus,
-    ScanResult,
-    unit_of,
-)
+from os_migrate.nbd import CopyResult, DiskPart, HostedAttempt, Job, JobResult, JobState, JobStatus, ScanResult
 from os_migrate.ssh import SSH_FAILED, Completed, Program, ProgramEnded, Ssh
+from os_migrate.units import LINK_KEY, LINK_KNOWN_HOSTS, PYTHON, READY_S, unit_of
 
 LINK_MARK: Final = "os-migrate-link"
 """The comment by which our line in authorized_keys is known."""
@@ -320,7 +308,9 @@ def job_state(said: Mapping[str, Any]) -> JobState:
 
 
 def _result(said: Mapping[str, Any]) -> JobResult:
-    return ScanResult(**said) if "digest" in said else CopyResult(**said)
+    if "digest" not in said:
+        return CopyResult(**said)
+    return ScanResult(**{**said, "parts": tuple(DiskPart(**part) for part in said["parts"])})
 
 
 def with_link_key(authorized_keys: str, public_key: str, network: str | None) -> str:
