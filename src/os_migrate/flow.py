@@ -174,17 +174,7 @@ def transfer_volumes(run: Run, workload: Workload, exported: Sequence[Exported])
             host_id = _host_id(run, Side.DESTINATION)
             step = AttachVolume(f"destination {e.disk.device}", Side.DESTINATION, host_id, created[e.disk.device])
             run.perform(step)
-        source_host = run.world.host(Side.SOURCE)
-        tunnel = TunnelJob(
-            run.attempt.id,
-            tuple(e.volume_id for e in exported),
-            user=run.settings.conversion.ssh_user,
-            address=source_host.address,
-            host_key_alias=source_host.server_id,
-            streams=_may_compress(run),
-            limit_bytes_s=run.settings.transfer.limit_bytes_s,
-        )
-        run.perform(_start(run, "tunnel", Side.DESTINATION, tunnel))
+        _connect(run, [e.volume_id for e in exported])
         _copy(run, exported, created)
         if run.settings.transfer.proof:
             copies = [(e.disk.device, created[e.disk.device]) for e in exported]
@@ -338,6 +328,24 @@ def _exported(run: Run, disk: Disk, volume_id: VolumeId, scan: ScanResult) -> Ex
 def _volume_spec(run: Run, workload: Workload, exported: Exported) -> VolumeSpec:
     prefix = run.settings.workloads.boot_volume_prefix
     return volume_spec(workload, exported.disk, exported.size_gib, dict(exported.image_metadata), prefix)
+
+
+def _connect(run: Run, volume_ids: Sequence[VolumeId]) -> None:
+    """Forward all exports, over as many connections as are wanted: one keeps no more than one core of each host busy."""
+    source_host = run.world.host(Side.SOURCE)
+    connections = min(run.settings.transfer.connections, len(volume_ids))
+    for number in range(connections):
+        tunnel = TunnelJob(
+            run.attempt.id,
+            tuple(volume_ids[number::connections]),
+            user=run.settings.conversion.ssh_user,
+            address=source_host.address,
+            host_key_alias=source_host.server_id,
+            number=number,
+            streams=_may_compress(run),
+            limit_bytes_s=run.settings.transfer.limit_bytes_s,
+        )
+        run.perform(_start(run, "tunnel" if number == 0 else f"tunnel {number}", Side.DESTINATION, tunnel))
 
 
 def _copy(run: Run, exported: Sequence[Exported], created: dict[str, VolumeId]) -> None:

@@ -187,9 +187,9 @@ class SendJob:
 
 @dataclass(frozen=True)
 class TunnelJob:
-    """Forward the sockets of all exports of an attempt from the destination host to the source host, over SSH.
+    """Forward the sockets of exports from the destination host to the source host, over one SSH connection.
 
-    All tunnels of a destination host together carry `limit_bytes_s` at most.
+    An attempt may have several, by their `number`. All tunnels of a destination host together carry `limit_bytes_s` at most.
     """
 
     attempt: AttemptId
@@ -198,13 +198,14 @@ class TunnelJob:
     address: str
     host_key_alias: str
     port: int = 22
+    number: int = 0
     streams: bool = False
     limit_bytes_s: float | None = None
 
     @property
     def unit(self) -> str:
         """Name the unit."""
-        return f"{UNIT_PREFIX}-{self.attempt}-tunnel"
+        return f"{UNIT_PREFIX}-{self.attempt}-tunnel{f'-{self.number}' if self.number else ''}"
 
     @property
     def sockets(self) -> tuple[str, ...]:
@@ -248,7 +249,7 @@ def job_of(attempt: AttemptId, unit: str) -> Job:
         case "copy":
             return CopyJob(attempt, VolumeId(""), VolumeId(volume))
         case _:
-            return TunnelJob(attempt, (), user="", address="", host_key_alias="")
+            return TunnelJob(attempt, (), user="", address="", host_key_alias="", number=int(volume or 0))
 
 
 def socket_path(attempt: AttemptId, volume_id: VolumeId) -> str:

@@ -110,6 +110,7 @@ class TransferSettings:
     sparsify_timeout_s: float = 600.0
     compression: Compression = Compression.AUTO
     proof: bool = True
+    connections: int = 1
     limit_mbit: float | None = None
     pair_limit_mbit: float | None = None
 

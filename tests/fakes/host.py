@@ -172,7 +172,8 @@ class FakeHost:
                     copied = b"!" + copied[1:]
                 self.cloud.write(job.volume_id, copied)
                 if ready == len(source):
-                    result = CopyResult(len(source), len(source), seconds)
+                    how = ("nbd", "") if job.compression is Compression.NONE else ("zstd -3", "the link is slow")
+                    result = CopyResult(len(source), len(source), seconds, *how)
                     return JobState(JobStatus.DONE, ready, ready, result=result)
                 return JobState(JobStatus.RUNNING, ready, len(source))
             case _:

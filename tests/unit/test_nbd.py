@@ -13,6 +13,7 @@ from os_migrate.nbd import (
     SendJob,
     TunnelJob,
     extents_path,
+    job_of,
     socket_path,
     stream_path,
 )
@@ -78,6 +79,12 @@ def test_tunnel_forwards_what_is_sent_compressed_only_where_that_is_wanted():
     forwards = {argv[i + 1].partition(":")[0] for i, word in enumerate(argv) if word == "-L"}
     assert forwards == {path(ATTEMPT, v) for path in (socket_path, stream_path) for v in (ONE, TWO)}
     assert len(forwards) == 4
+
+
+def test_each_tunnel_of_an_attempt_has_a_unit_of_its_own_that_tells_which_it_is():
+    tunnels = [replace(TUNNEL, number=number) for number in range(3)]
+    assert len({tunnel.unit for tunnel in tunnels}) == 3
+    assert [job_of(ATTEMPT, tunnel.unit).unit for tunnel in tunnels] == [tunnel.unit for tunnel in tunnels]
 
 
 def test_tunnel_without_a_limit_connects_by_itself():

@@ -238,6 +238,7 @@ VARIABLES: Mapping[str, Variable] = {
     "os_migrate_sparsify_timeout": Variable("transfer", "sparsify_timeout_s", seconds),
     "os_migrate_compression": Variable("transfer", "compression", compression),
     "os_migrate_proof": Variable("transfer", "proof", flag),
+    "os_migrate_connections": Variable("transfer", "connections", integer),
     "os_migrate_bandwidth_limit": Variable("transfer", "limit_mbit", megabits),
     "os_migrate_conversion_host_bandwidth_limit": Variable("transfer", "pair_limit_mbit", megabits),
     **_host("src", "source_host"),
