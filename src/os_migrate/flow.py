@@ -50,7 +50,7 @@ from os_migrate.steps.servers import (
     StopServer,
     SurveySource,
 )
-from os_migrate.steps.transfer import AwaitJob, StartJob
+from os_migrate.steps.transfer import AwaitJob, ReadTools, StartJob
 from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume, SnapshotVolume
 from os_migrate.survey import Disk, Survey, used_since
 from os_migrate.tags import sweep, untag
@@ -103,6 +103,7 @@ def stop_source(run: Run, workload: Workload) -> None:
     with run.stage("stop source"):
         for side in Side if workload.copies else ():
             run.patiently("hold", partial(_hold, run, side))
+            run.perform(ReadTools(side, side))
         survey = _survey(run, workload)
         run.perform(MarkServer("source", workload.id, survey.was_running))
         if survey.was_running and run.settings.workloads.stop_before_migration:

@@ -78,6 +78,10 @@ class FakeHost:
         with self.cloud.seam.call(self._name, "missing_tools", mutates=False):
             return self.lacks
 
+    def tools(self) -> tuple[tuple[str, str], ...]:
+        with self.cloud.seam.call(self._name, "tools", mutates=False):
+            return (("system", "fake 1"), ("nbdkit", "1.32.5"))
+
     def await_device(self, volume_id: VolumeId, timeout_s: float, *, read_only: bool) -> int:
         with self.cloud.seam.call(self._name, "await_device", mutates=False):
             if not self._sees(volume_id):

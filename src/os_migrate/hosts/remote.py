@@ -177,6 +177,10 @@ class RemoteHost:
         """Return the tools that this host lacks."""
         return self.facts().missing
 
+    def tools(self) -> Sequence[tuple[str, str]]:
+        """Return what this host works with, its system and Python among it: names with their versions."""
+        return self.facts().versions
+
     def install_packages(self) -> None:
         """Install the tools that are missing; a host that has them needs no network.
 
