@@ -35,7 +35,7 @@ class WorkloadStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadEnded(Event):
-    """A workload reached a final state; `outcome` is migrated, skipped, rolled back, failed or interrupted."""
+    """A workload reached a final state; `outcome` is migrated, skipped, rolled back, failed, rollback incomplete or verified."""
 
     name: str
     outcome: str

@@ -20,10 +20,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from os_migrate.bring import bring_local_disk, bring_volume
 from os_migrate.errors import DigestMismatch, PlanError, SourceChanged
 from os_migrate.events import Note
 from os_migrate.journal import AttemptState
-from os_migrate.model import GIB, ImageId, Nic, ServerId, Side, VolumeId, VolumeSpec
+from os_migrate.model import Nic, ServerId, Side, VolumeId, VolumeSpec
 from os_migrate.nbd import (
     Compression,
     CopyJob,
@@ -46,12 +47,11 @@ from os_migrate.steps.servers import (
     MarkServer,
     ReadActions,
     ResolveTarget,
-    SnapshotServer,
     StopServer,
     SurveySource,
 )
 from os_migrate.steps.transfer import AwaitJob, ReadTools, StartJob
-from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume, SnapshotVolume
+from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume
 from os_migrate.survey import Disk, Survey, used_since
 from os_migrate.tags import sweep, untag
 from os_migrate.twin import boot_volume_name, server_spec, volume_spec
@@ -280,23 +280,8 @@ def _bring_boot_disk(run: Run, workload: Workload, disk: Disk) -> VolumeId:
     """Make a temporary volume with the boot disk's bytes: the disk itself stays where it is."""
     name = boot_volume_name(workload, run.settings.workloads.boot_volume_prefix)
     if disk.volume_id is not None:
-        snapshot = run.perform(SnapshotVolume("boot disk", disk.volume_id, name))
-        size_gib = run.world.source.volume(disk.volume_id).size_gib
-        spec = VolumeSpec(name, size_gib, snapshot_id=snapshot, volume_type=disk.volume_type or None)
-    else:
-        image = run.perform(SnapshotServer("boot disk", workload.id, name))
-        spec = VolumeSpec(name, _boot_disk_gib(run, workload, image), image_id=image)
-    return run.perform(CreateVolume(f"source {disk.device}", Side.SOURCE, disk.device, spec))
-
-
-def _boot_disk_gib(run: Run, workload: Workload, image_id: ImageId) -> int:
-    """Return the size in GiB of a volume that holds a local boot disk: never rounded down."""
-    source = run.world.source
-    image = source.image(image_id)
-    flavor_name = source.server(workload.id).flavor_name
-    flavor_gib = next((f.disk_gib for f in source.flavors() if f.name == flavor_name), 0)
-    image_gib = -(-max(image.virtual_size_bytes, image.size_bytes) // GIB)
-    return max(flavor_gib, image.min_disk_gib, image_gib, 1)
+        return bring_volume(run, Side.SOURCE, "boot disk", disk.device, disk.volume_id, name)
+    return bring_local_disk(run, workload.id, "boot disk", disk.device, name)
 
 
 def _scan(run: Run, side: Side, coverage: Coverage, volumes: Sequence[tuple[str, VolumeId]]) -> dict[str, ScanResult]:
