@@ -12,7 +12,7 @@ from functools import partial
 
 from os_migrate import flow
 from os_migrate.errors import Interrupted, OSMigrateError, PlanError, RollbackIncomplete, SourceChanged, UserError
-from os_migrate.events import Note, WorkloadEnded, WorkloadStarted
+from os_migrate.events import BatchStarted, Note, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Attempt, AttemptState, Journal
 from os_migrate.model import ServerId
 from os_migrate.plan import HOST_DISKS, Inventory
@@ -119,6 +119,7 @@ def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settin
 
 
 def _at_once(world: World, journal: Journal, settings: Settings, works: Sequence[Work[Outcome]]) -> list[Outcome]:
+    world.events.tell(BatchStarted(total=len(works)))
     try:
         return at_once(works, threads=settings.workloads.parallel, slots=HOST_DISKS, stop=world.clock.stop)
     except KeyboardInterrupt:

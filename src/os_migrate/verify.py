@@ -21,7 +21,7 @@ from typing import Final
 
 from os_migrate.bring import bring_local_disk, bring_volume
 from os_migrate.errors import DigestMismatch, Interrupted, NotFound, OSMigrateError
-from os_migrate.events import WorkloadEnded, WorkloadStarted
+from os_migrate.events import BatchStarted, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Journal
 from os_migrate.model import GIB, ServerId, Side, VolumeId
 from os_migrate.nbd import ScanJob, ScanResult
@@ -96,6 +96,7 @@ def verify(world: World, proofs: Sequence[WorkloadReport], settings: Settings) -
         world.host(side)
     with TemporaryDirectory() as directory, closing(Journal(Path(directory) / "journal.sqlite")) as journal:
         works = [Work(partial(_verify, world, journal, proof, settings), 1) for proof in proofs]
+        world.events.tell(BatchStarted(total=sum(bool(proof.disks) for proof in proofs)))
         try:
             return at_once(works, threads=settings.workloads.parallel, slots=HOST_DISKS, stop=world.clock.stop)
         except KeyboardInterrupt:
