@@ -506,6 +506,7 @@ def test_host_with_all_tools_lacks_nothing_and_installs_nothing(source):
     facts = source.host.facts()
     assert facts.missing == ()
     assert dict(facts.tools)["nbdkit"]
+    assert dict(source.host.tools())["nbdkit"] == dict(facts.tools)["nbdkit"]
     source.host.install_packages()
 
 

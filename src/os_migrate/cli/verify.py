@@ -122,6 +122,8 @@ def says(disk: DiskCheck) -> str:
         return f"all equal: {disk.source_digest}"
     if disk.equal:
         return f"source and copy are equal: {disk.source_digest}"
+    if disk.is_doubtful:
+        return "never proven, and they differ"
     if disk.source is State.UNCHANGED:
         return "to be expected: the twin has run since, and wrote to it"
     return "source and copy differ"
