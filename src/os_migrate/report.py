@@ -4,7 +4,7 @@ docs/files.md describes the file. Its fields are only ever added to; what change
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,9 +17,9 @@ from os_migrate.files.durable import write_atomically
 from os_migrate.files.sealed import read_sealed, sealed
 from os_migrate.journal import Attempt, StepRecord
 from os_migrate.model import AttemptId, ServerAction, ServerId, Side, VolumeId
-from os_migrate.nbd import CopyResult, ScanResult
+from os_migrate.nbd import CopyResult, Coverage, DiskPart, ScanJob, ScanResult
 from os_migrate.steps.servers import CreateServer, ReadActions, SurveySource
-from os_migrate.steps.transfer import AwaitJob, ReadTools
+from os_migrate.steps.transfer import AwaitJob, ReadTools, StartJob
 from os_migrate.steps.volumes import CreateVolume
 from os_migrate.survey import Survey
 
@@ -29,7 +29,7 @@ SCHEMA_VERSION: Final = 1
 REPORT_DIR: Final = "reports"
 
 ALGORITHM: Final = (
-    "sha256 over the disk's size and, for each 64 KiB block that is not all zero, its offset and bytes;"
+    "sha256 over the disk's size and, for each 64 KiB block in use that is not all zero, its offset and bytes;"
     " see docs/decisions/0002-digest-of-data-blocks.md"
 )
 
@@ -38,15 +38,14 @@ NOTHING_PROVEN: Final = "NOTHING WAS PROVEN: at least one copy was not compared 
 NOTHING_COPIED: Final = "nothing was copied, so there is nothing to prove"
 
 _codec = Converter()
-_codec.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
 
 
 @dataclass(frozen=True)
 class DiskReport:
     """One disk. Both digests are those of `nbd.ScanResult`, each read on its own side; the copy's after it was flushed.
 
-    `source_volume_id` is None for a boot disk that was local to Nova, `used_bytes` where no file system told, a digest where
-    that side was not read. `parts` is what the disk is made of, as its map was found.
+    `source_volume_id` is None for a boot disk that was local to Nova, `used_bytes` where the source was read without a map, a
+    digest where that side was not read. `coverage` and `parts` say what of the source its digest is over.
     """
 
     device: str
@@ -56,11 +55,14 @@ class DiskReport:
     used_bytes: int | None
     data_bytes: int
     extents: int
-    parts: tuple[dict[str, object], ...]
+    coverage: Coverage
+    parts: tuple[DiskPart, ...]
     source_digest: str | None
     destination_digest: str | None
     copy_seconds: float
     wire_bytes: int
+    copy_method: str
+    copy_reason: str
 
     @property
     def proven(self) -> bool:
@@ -122,19 +124,18 @@ def _disks(found: "_Results", survey: Survey) -> Iterable[DiskReport]:
             source_volume_id=disk.volume_id,
             destination_volume_id=found.volume(disk.device),
             size_bytes=source.size_bytes,
-            used_bytes=getattr(source, "used_bytes", None),
+            used_bytes=source.used_bytes if source.parts else None,
             data_bytes=source.data_bytes,
             extents=source.extents,
-            parts=tuple(_plain(part) for part in getattr(source, "parts", ())),
+            coverage=found.coverage(disk.device),
+            parts=source.parts,
             source_digest=source.digest or None,
             destination_digest=destination.digest or None if isinstance(destination, ScanResult) else None,
             copy_seconds=round(copy.seconds, 3),
             wire_bytes=copy.wire_bytes,
+            copy_method=copy.method,
+            copy_reason=copy.reason,
         )
-
-
-def _plain(part: Any) -> dict[str, object]:
-    return asdict(part) if is_dataclass(part) and not isinstance(part, type) else dict(part)
 
 
 def _proof(disks: Sequence[DiskReport]) -> str:
@@ -203,6 +204,14 @@ class _Results:
                 case ReadTools() as read if read.side is side:
                     return record.result or ()
         return ()
+
+    def coverage(self, disk: str) -> Coverage:
+        """Return what of the source was read."""
+        for record in self._steps:
+            match record.step:
+                case StartJob(side=Side.SOURCE, job=ScanJob() as job) as start if start.subject == f"scan {disk}":
+                    return job.coverage
+        raise AssertionError(f"no scan was begun of {disk}")
 
     def job(self, activity: str, disk: str) -> object:
         for record in self._steps:

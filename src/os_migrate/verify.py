@@ -19,12 +19,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from os_migrate import __version__
 from os_migrate.bring import bring_local_disk, bring_volume
 from os_migrate.errors import DigestMismatch, Interrupted, NotFound, OSMigrateError
 from os_migrate.events import BatchStarted, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Journal
 from os_migrate.model import GIB, ServerId, Side, VolumeId
-from os_migrate.nbd import ScanJob, ScanResult
+from os_migrate.nbd import Coverage, ScanJob, ScanResult
 from os_migrate.plan import HOST_DISKS
 from os_migrate.pool import Work, at_once
 from os_migrate.report import DiskReport, WorkloadReport
@@ -180,7 +181,10 @@ def _start_scan(run: Run, side: Side, proof: WorkloadReport, disk: DiskReport) -
         brought = bring_volume(run, side, subject, disk.device, volume_id, name)
     host_id = run.world.host(side).server_id
     run.perform(AttachVolume(subject, side, host_id, brought, read_only=True))
-    return run.perform(StartJob(f"scan {subject}", side, ScanJob(run.attempt.id, brought), host_id))
+    # A copy has zeroes where its source has nothing in use: the digest of all of it is that of what was in use.
+    coverage = disk.coverage if side is Side.SOURCE else Coverage.WHOLE
+    job = ScanJob(run.attempt.id, brought, coverage, timeout_s=run.settings.transfer.sparsify_timeout_s)
+    return run.perform(StartJob(f"scan {subject}", side, job, host_id))
 
 
 def _await_scan(run: Run, side: Side, disk: DiskReport, unit: str) -> str:
@@ -215,9 +219,11 @@ def _problem(world: World, proof: WorkloadReport, disks: Sequence[DiskCheck]) ->
         with suppress(NotFound):
             used = used_since(proof.source_actions, world.source.server_actions(proof.source_server_id))
         why = f"its server was used since ({', '.join(used)})" if used else "and nothing says that its server was used"
+        then, now = proof.tools.get(Side.SOURCE, {}).get("os-migrate", "another"), __version__
+        maps = f"; or try version {then}, in case {now} reads its maps otherwise" if then != now else ""
         return DigestMismatch(
             f"{proof.name}: the source is not as it was when it was migrated: {', '.join(changed)}; {why}",
-            remedy="what was copied is what the report says; find out who wrote to the source since",
+            remedy=f"what was copied is what the report says; find out who wrote to the source since{maps}",
         )
     if unproven := [d.device for d in disks if d.is_doubtful]:
         return DigestMismatch(

@@ -1,15 +1,16 @@
 """The proof that a migration leaves: what is in it, and that an edit shows."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
+from os_migrate.cli.migration import summary
 from os_migrate.errors import UserError
 from os_migrate.files.sealed import read_sealed, sealed
 from os_migrate.journal import AttemptState
 from os_migrate.model import Side
-from os_migrate.nbd import ScanResult
+from os_migrate.nbd import Coverage, DiskPart
 from os_migrate.report import (
     NOTHING_COPIED,
     NOTHING_PROVEN,
@@ -21,17 +22,10 @@ from os_migrate.report import (
     report_files,
     write_report,
 )
+from os_migrate.settings import TransferSettings
 from os_migrate.steps.transfer import AwaitJob
 from tests.fakes.scene import Scene
 from tests.fakes.workloads import BY_NAME, Shape
-
-
-@dataclass(frozen=True)
-class MappedScan(ScanResult):
-    """What a scan returns that has read the file systems."""
-
-    used_bytes: int = 512
-    parts: tuple[dict[str, object], ...] = ({"kind": "ext4", "start_bytes": 0},)
 
 
 @pytest.fixture
@@ -147,15 +141,26 @@ def test_report_of_another_schema_is_refused(scene, proof, monkeypatch):
         read_report(report_file(proof, scene.settings.data_dir))
 
 
-def test_what_the_map_found_is_in_the_report(scene, proof):
-    def mapped(scan: ScanResult) -> ScanResult:
-        return MappedScan(scan.digest, scan.size_bytes, scan.data_bytes, scan.extents)
-
-    found = report(*records_of(scene, scans("scan", mapped)))
+def test_what_the_map_found_and_how_it_was_copied_is_in_the_report(scene, proof):
+    part = DiskPart(0, 1024, "ext4", "map", 512)
+    found = report(*records_of(scene, scans("scan", lambda scan: replace(scan, used_bytes=512, parts=(part,)))))
     write_report(found, scene.settings.data_dir)
     disk = read_report(report_file(found, scene.settings.data_dir)).disks[0]
-    assert (disk.used_bytes, disk.parts) == (512, ({"kind": "ext4", "start_bytes": 0},))
-    assert proof.disks[0].used_bytes is None
+    assert (disk.used_bytes, disk.parts, disk.coverage) == (512, (part,), Coverage.MAP)
+    assert (proof.disks[0].used_bytes, proof.disks[0].parts) == (None, ())
+    assert (disk.copy_method, disk.copy_reason) == ("zstd -3", "the link is slow")
+
+
+def test_migration_with_the_proof_off_says_that_nothing_was_proven(tmp_path):
+    scene = Scene(tmp_path, Shape("small", data_volumes=1))
+    scene.settings = replace(scene.settings, transfer=TransferSettings(proof=False, sparsify=Coverage.WHOLE))
+    (outcome,) = scene.migrate()
+    scene.assert_migrated([outcome])
+    (file,) = report_files(tmp_path)
+    proof = read_report(file)
+    assert proof.proof == NOTHING_PROVEN
+    assert {(d.source_digest, d.destination_digest, d.coverage) for d in proof.disks} == {(None, None, Coverage.WHOLE)}
+    assert summary([outcome]).count("NOT PROVEN") == 2
 
 
 @pytest.mark.parametrize(

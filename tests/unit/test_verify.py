@@ -9,6 +9,7 @@ from os_migrate.batch import Result
 from os_migrate.errors import CloudError, DigestMismatch, HostError, Interrupted, NotFound, RollbackIncomplete
 from os_migrate.events import WorkloadEnded
 from os_migrate.model import AttemptId, Side, Tag
+from os_migrate.nbd import Coverage
 from os_migrate.report import WorkloadReport, read_report, report_files
 from os_migrate.verify import State, Verification, verify
 from tests.crash.conftest import SHM
@@ -235,6 +236,29 @@ def test_it_is_held_on_both_hosts_so_that_cleanup_leaves_it_alone(small):
     repeat(small)
     (attempt,) = small.source_host.held
     assert small.destination_host.held == {attempt}
+
+
+def test_source_is_read_as_it_was_and_the_copy_as_a_whole(small):
+    watched = {}
+
+    def note(call):
+        for host in small.hosts:
+            watched[host.name] = watched.get(host.name, []) + [u.job.coverage for u in host.units.values()]
+
+    hook = Hook()
+    hook.before = note
+    repeat(small, hook)
+    assert set(watched["source host"]) == {Coverage.MAP}
+    assert set(watched["destination host"]) == {Coverage.WHOLE}
+
+
+def test_version_that_wrote_the_report_is_named_where_the_source_seems_changed(small):
+    write_to(small, Side.SOURCE, 1)
+    assert "version" not in repeat(small)[0].error.remedy
+    (proof,) = proofs(small)
+    older = replace(proof, tools={Side.SOURCE: {"os-migrate": "2.0.0"}})
+    (found,) = verify(small.world, [older], small.settings)
+    assert "try version 2.0.0" in found.error.remedy
 
 
 def test_its_end_is_told(small):
