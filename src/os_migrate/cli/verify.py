@@ -61,6 +61,7 @@ def verify(ctx: typer.Context, which: Which = None) -> None:
     invocation.show("\n".join(line for f in found for line in lines_of(f, by_id.get(f.server_id))), result)
     for one in found:
         if one.error is not None:
+            typer.echo(f"{one.name or '(no name)'} ({one.server_id}): not verified", err=True)
             typer.echo(error_text(one.error), err=True)
     failed = next((f.error for f in found if f.error is not None), None)
     if failed is not None:
