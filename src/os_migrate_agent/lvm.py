@@ -69,7 +69,7 @@ def _volume(name: str, rows: List[Row]) -> Piece:
         offset, size = _place(row)
         if int(row["seg_start_pe"]) * int(row["vg_extent_size"]) != end:
             why = "it is not all on this disk"
-        if row["segtype"] not in ("linear", "striped"):
+        if row["segtype"] != "linear":
             why = "it is not a plain logical volume: " + row["segtype"]
         end += size
         if runs and sum(runs[-1]) == offset:

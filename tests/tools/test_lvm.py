@@ -107,6 +107,7 @@ ROW = {
     [
         ({"segtype": "thin-pool"}, "thin-pool"),
         ({"segtype": "raid1"}, "raid1"),
+        ({"segtype": "striped"}, "striped"),
         ({"lv_attr": "owi-------"}, "owi"),
         ({"lv_name": "[lv_tdata]"}, "not a plain"),
         ({"lv_size": "16777216"}, "not all on this disk"),
