@@ -6,7 +6,7 @@ import os
 import time
 from typing import Dict, Iterator, List, Optional
 
-from os_migrate_agent.files import NEW, RUN_DIR, Json, names, read_json, write_json
+from os_migrate_agent.files import RUN_DIR, Json, forget, names, read_json, write_json
 from os_migrate_agent.process import TAIL, AgentError, run
 from os_migrate_agent.sockets import await_servers
 
@@ -95,9 +95,7 @@ def verb_stop(request: Json) -> Json:
             return {}
         job = os.path.join(directory, name + ".job")
         for path in [*read_json(job).get("remove", []), os.path.join(directory, name + ".state"), job]:
-            for there in (path + NEW, path):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(there)
+            forget(path)
         with contextlib.suppress(OSError):  # others of the attempt are still there
             os.rmdir(directory)
     return {}
