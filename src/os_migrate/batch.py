@@ -58,7 +58,8 @@ def migrate(world: World, journal: Journal, workloads: Sequence[Workload], setti
     outcomes = {w.id: _refuse_or_skip(world, journal, w, preflight) for w in workloads}
 
     def begin(workload: Workload) -> Outcome:
-        run = Run(world, journal, journal.begin(workload.id, workload.name), settings)
+        attempt = journal.begin(workload.id, workload.name, destination=preflight.inventory.project_id)
+        run = Run(world, journal, attempt, settings)
         return carry_out(run, "migrate", partial(_forward, workload=workload, inventory=preflight.inventory))
 
     ready = [w for w in workloads if outcomes[w.id] is None]
@@ -75,10 +76,11 @@ def resume(
     One whose source was used meanwhile is undone, and migrated anew.
 
     Raises:
-        UserError: a workload isn't in the file any more, or an attempt is finished.
+        UserError: a workload isn't in the file any more, or an attempt is finished, or goes into another project.
         Interrupted: the operator stopped the run again.
     """
     _refuse_finished(attempts)
+    _refuse_elsewhere(world, attempts)
     by_id = {w.id: w for w in workloads}
     missing = [a.name for a in attempts if a.state is AttemptState.RUNNING and a.server_id not in by_id]
     if missing:
@@ -104,10 +106,12 @@ def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settin
     """Undo open attempts in both clouds.
 
     Raises:
-        UserError: the twin of one already runs: it may hold new data, so it is not deleted. Or an attempt is finished.
+        UserError: the twin of one already runs: it may hold new data, so it is not deleted. Or an attempt is finished, or goes
+            into another project.
         Interrupted: the operator stopped the run.
     """
     _refuse_finished(attempts)
+    _refuse_elsewhere(world, attempts)
     committed = [a.name for a in attempts if a.state is AttemptState.COMMITTED]
     if committed:
         raise UserError(
@@ -139,6 +143,18 @@ def _refuse_finished(attempts: Sequence[Attempt]) -> None:
     finished = [f"{a.name} ({a.state})" for a in attempts if a.state.final]
     if finished:
         raise UserError(f"finished already: {', '.join(finished)}", remedy="`os-migrate status` lists what is open")
+
+
+def _refuse_elsewhere(world: World, attempts: Sequence[Attempt]) -> None:
+    """Raise UserError if one goes into another destination project: there, what it made would seem to be gone."""
+    project_id = world.destination.project_id()
+    elsewhere = [a for a in attempts if a.destination not in {"", project_id}]
+    if elsewhere:
+        raise UserError(
+            f"begun into another destination project than {project_id}: {', '.join(a.name for a in elsewhere)}",
+            remedy="use the credentials with which it began: "
+            + ", ".join(f"{a.name} goes into project {a.destination}" for a in elsewhere),
+        )
 
 
 def _refuse_or_skip(world: World, journal: Journal, workload: Workload, preflight: Preflight) -> Outcome | None:

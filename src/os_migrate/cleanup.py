@@ -8,7 +8,7 @@ What was read goes into a journal that lasts as long as the command: whatever st
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -94,9 +94,20 @@ def find(world: World, open_here: Collection[AttemptId], *, although_held: Colle
     attempts = {tag.attempt for look in (source, destination) for tag, _ in look.tagged}
     attempts |= {hosted.attempt for look in (source, destination) for hosted in look.hosted}
     lent: list[Server | Volume] = [*source.servers, *source.volumes]
-    attempts |= {loan.attempt for thing in lent if (loan := Loan.of(thing))}
+    loans = [loan for thing in lent if (loan := Loan.of(thing))]
+    attempts |= {loan.attempt for loan in loans}
     found = [_found(attempt, source, destination, open_here, although_held) for attempt in sorted(attempts)]
-    return [f for f in found if f.effects]
+    elsewhere = {loan.attempt: loan for loan in loans if loan.destination not in {"", world.destination.project_id()}}
+    return [_refused(f, elsewhere.get(f.attempt), world) for f in found if f.effects]
+
+
+def _refused(found: Found, elsewhere: Loan | None, world: World) -> Found:
+    """Refuse what migrates into another project than the one that was looked at: its twin may run there."""
+    if elsewhere is None:
+        return found
+    ours = world.destination.project_id()
+    what = f"it migrates into the destination project {elsewhere.destination}, not into {ours}: use the credentials for that"
+    return replace(found, problem=what)
 
 
 def clean_up(world: World, found: Sequence[Found], settings: Settings) -> list[Outcome]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from os_migrate import batch
+from os_migrate import batch, cleanup
 from os_migrate.batch import Result
 from os_migrate.errors import (
     CloudError,
@@ -22,6 +22,7 @@ from os_migrate.journal import AttemptState, Journal
 from os_migrate.model import ServerStatus
 from os_migrate.preflight import Preflight
 from tests.crash.instants import KillAt, die
+from tests.fakes.cloud import FakeCloud
 from tests.fakes.scene import Scene
 from tests.fakes.seam import Call, Hook
 from tests.fakes.workloads import BY_NAME, SHAPES
@@ -169,6 +170,30 @@ def _instant_of(scene, state):
     other.migrate(watch)
     assert watch.found is not None
     return watch.found
+
+
+@pytest.mark.parametrize("act", ["resume", "rollback", "cleanup"])
+@pytest.mark.parametrize("number", [150, 330])
+def test_attempt_is_not_ended_with_another_destination_project_than_it_began_with(scene, number, act):
+    """There nothing of it is found: the source would run beside its twin."""
+    die(scene.migrate, number)
+    (attempt,) = scene.journal.unfinished()
+    ours = scene.destination
+    scene.destination = FakeCloud("elsewhere", scene.clock, scene.seam)
+    scene.seam.hook = hook = Hook()
+    if act == "cleanup":
+        scene.destination_host.held.clear()
+        scene.source_host.held.clear()
+        (found,) = cleanup.find(replace(scene.world, destination_host=None), (), although_held=[attempt.id])
+        assert "into the destination project project-destination, not into project-elsewhere" in found.problem
+        assert not found.ready
+    else:
+        with pytest.raises(UserError, match="into another destination project than project-elsewhere") as caught:
+            getattr(scene, act)(hook)
+        assert "project-destination" in caught.value.remedy
+    assert not [str(c) for c in hook.calls if c.mutates]
+    scene.destination = ours
+    scene.assert_migrated(scene.resume())
 
 
 def test_resume_wants_the_workload_in_the_file(scene):
