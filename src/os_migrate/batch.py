@@ -6,20 +6,30 @@ disks: it doesn't wait in the middle.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
 from os_migrate import flow
-from os_migrate.errors import Interrupted, OSMigrateError, PlanError, RollbackIncomplete, SourceChanged, UserError
+from os_migrate.errors import (
+    HostError,
+    Interrupted,
+    OSMigrateError,
+    PlanError,
+    RollbackIncomplete,
+    SourceChanged,
+    UserError,
+)
 from os_migrate.events import Note, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Attempt, AttemptState, Journal
 from os_migrate.model import ServerId
+from os_migrate.nbd import HostedAttempt
 from os_migrate.plan import HOST_DISKS, Inventory
 from os_migrate.pool import Work, at_once
 from os_migrate.preflight import Preflight, take_inventory
 from os_migrate.report import WorkloadReport, report_file
-from os_migrate.run import Run, our_fault
+from os_migrate.run import Run, held, hold_of_cleanup, our_fault
 from os_migrate.settings import Settings
 from os_migrate.workload import Workload
 from os_migrate.world import World
@@ -76,7 +86,8 @@ def resume(
     One whose source was used meanwhile is undone, and migrated anew.
 
     Raises:
-        UserError: a workload isn't in the file any more, or an attempt is finished, or goes into another project.
+        UserError: a workload isn't in the file any more, or an attempt is finished, goes into another project, or is being
+            cleaned up elsewhere.
         Interrupted: the operator stopped the run again.
     """
     _refuse_finished(attempts)
@@ -85,6 +96,7 @@ def resume(
     missing = [a.name for a in attempts if a.state is AttemptState.RUNNING and a.server_id not in by_id]
     if missing:
         raise UserError(f"not in workloads.yml: {', '.join(missing)}", remedy="put them back, or `os-migrate rollback`")
+    _refuse_cleaned_up(world, attempts)
     inventory = take_inventory(world.destination) if any(a.state is AttemptState.RUNNING for a in attempts) else None
 
     def go_on(attempt: Attempt) -> Outcome:
@@ -106,8 +118,8 @@ def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settin
     """Undo open attempts in both clouds.
 
     Raises:
-        UserError: the twin of one already runs: it may hold new data, so it is not deleted. Or an attempt is finished, or goes
-            into another project.
+        UserError: the twin of one already runs: it may hold new data, so it is not deleted. Or an attempt is finished, goes
+            into another project, or is being cleaned up elsewhere.
         Interrupted: the operator stopped the run.
     """
     _refuse_finished(attempts)
@@ -118,6 +130,7 @@ def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settin
             f"already running in the destination: {', '.join(committed)}",
             remedy="`os-migrate resume` finishes the clean-up of the source",
         )
+    _refuse_cleaned_up(world, attempts)
     runs = [Run(world, journal, attempt, settings) for attempt in attempts]
     return _at_once(world, journal, settings, [Work(partial(carry_out, run, "roll back", _back)) for run in runs])
 
@@ -157,6 +170,23 @@ def _refuse_elsewhere(world: World, attempts: Sequence[Attempt]) -> None:
         )
 
 
+def _refuse_cleaned_up(world: World, attempts: Sequence[Attempt]) -> None:
+    """Raise UserError if a clean-up works on one; held before that is asked, so that of two that begin at once one sees the other."""
+    by_hold = {hold_of_cleanup(a.id): a for a in attempts}
+    for host in (world.source_host, world.destination_host):
+        hosted: Sequence[HostedAttempt] = ()
+        with suppress(HostError):  # what needs a host finds out by itself
+            for attempt in attempts:
+                if host is not None:
+                    host.hold(attempt.id)
+            hosted = host.attempts() if host is not None else ()
+        if names := [by_hold[h.attempt].name for h in hosted if h.held and h.attempt in by_hold]:
+            raise UserError(
+                f"a clean-up from another data dir works on it: {', '.join(names)}",
+                remedy="wait until it has ended; then the same command again finds out what is left to do",
+            )
+
+
 def _refuse_or_skip(world: World, journal: Journal, workload: Workload, preflight: Preflight) -> Outcome | None:
     """Return why a workload is not migrated in this run, or None."""
     if open_attempts := [a for a in journal.attempts(workload.id) if not a.state.final]:
@@ -181,12 +211,13 @@ def carry_out(run: Run, activity: str, act: Callable[[Run], Outcome]) -> Outcome
         WorkloadStarted(workload=attempt.server_id, name=attempt.name, attempt=attempt.id, activity=activity)
     )
     began = time.monotonic()
-    try:
-        outcome = act(run)
-    except OSMigrateError as error:
-        outcome = _fail(run, error)
-    except Exception as error:  # noqa: BLE001 (the runner: a fault of ours must not leave a server off either)
-        outcome = _fail(run, our_fault(error))
+    with held(world, attempt.id):
+        try:
+            outcome = act(run)
+        except OSMigrateError as error:
+            outcome = _fail(run, error)
+        except Exception as error:  # noqa: BLE001 (the runner: a fault of ours must not leave a server off either)
+            outcome = _fail(run, our_fault(error))
     return _tell_end(world, outcome, time.monotonic() - began)
 
 

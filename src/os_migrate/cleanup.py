@@ -7,7 +7,7 @@ What was read goes into a journal that lasts as long as the command: whatever st
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,7 @@ from os_migrate.model import (
 from os_migrate.nbd import HostedAttempt, job_of
 from os_migrate.pool import Work, at_once
 from os_migrate.resources.workload import is_conversion_host
-from os_migrate.run import Run
+from os_migrate.run import Run, hold_of_cleanup
 from os_migrate.settings import Settings
 from os_migrate.step import Step
 from os_migrate.steps.network import CreateFloatingIp, CreatePort
@@ -88,7 +88,7 @@ def find(world: World, open_here: Collection[AttemptId], *, although_held: Colle
     """Return what attempts left in both clouds and on both hosts; `open_here` are those that a journal knows as open.
 
     Raises:
-        HostError: a host runs and doesn't answer: nobody knows what goes on there.
+        HostError: a host runs and can't be asked: nobody knows what goes on there.
     """
     source, destination = (_look(world, side) for side in Side)
     attempts = {tag.attempt for look in (source, destination) for tag, _ in look.tagged}
@@ -117,11 +117,21 @@ def clean_up(world: World, found: Sequence[Found], settings: Settings) -> list[O
         Interrupted: the operator stopped it.
     """
     with TemporaryDirectory() as directory, closing(Journal(Path(directory) / "journal.sqlite")) as journal:
+        _hold(world, found)
         works = [Work(partial(_clean_up, world, journal, f, settings)) for f in found if f.ready]
         try:
             return at_once(works, threads=settings.workloads.parallel, slots=1, stop=world.clock.stop)
         except KeyboardInterrupt:
             raise Interrupted("stopped during the clean-up", remedy=f"`{AGAIN}` goes on") from None
+
+
+def _hold(world: World, found: Sequence[Found]) -> None:
+    """Let a migrator that still has the journal see on the hosts that its attempts are worked on."""
+    for host in (world.source_host, world.destination_host):
+        with suppress(HostError):  # it is off, or `find` had failed
+            for f in found:
+                if host is not None and f.ready:
+                    host.hold(hold_of_cleanup(f.attempt))
 
 
 def _clean_up(world: World, journal: Journal, found: Found, settings: Settings) -> Outcome:
@@ -161,6 +171,7 @@ class _Look:
     hosted: Sequence[HostedAttempt]
     host_id: ServerId | None
     hosts: frozenset[ServerId]
+    asked: bool
     tagged: Sequence[tuple[Tag, Tagged]]
 
     def of(self, attempt: AttemptId, kind: type[T]) -> list[tuple[Tag, T]]:
@@ -186,14 +197,24 @@ def _look(world: World, side: Side) -> _Look:
     volumes = cloud.volumes()
     ports = cloud.ports()
     things: list[Tagged] = [*servers, *volumes, *ports, *cloud.snapshots(), *cloud.images(), *cloud.floating_ips()]
-    runs = host is not None and any(s.id == host.server_id and s.status is ServerStatus.ACTIVE for s in servers)
+    ours = {h.server_id for h in (world.source_host, world.destination_host) if h}  # the sides may be one project
+    hosts = [s for s in servers if is_conversion_host(s) or s.id in ours]
+    running = [s for s in hosts if _has_run(s) and s.status is not ServerStatus.SHUTOFF]
+    if strange := [s for s in running if s.id not in ours]:
+        raise HostError(
+            f"{side} server {strange[0].name!r} ({strange[0].id}) is a conversion host, and isn't the one of these settings:"
+            " a migration may go on there",
+            remedy="name it in the settings, or stop it: whatever runs there ends with that",
+        )
+    runs = host is not None and any(s.id == host.server_id for s in running)
     return _Look(
         servers,
         volumes,
         ports,
         hosted=_hosted(side, host) if runs and host is not None else (),
         host_id=host.server_id if host else None,
-        hosts=frozenset(s.id for s in servers if is_conversion_host(s) or (host and s.id == host.server_id)),
+        hosts=frozenset(s.id for s in hosts),
+        asked=runs,
         tagged=[(tag, thing) for thing in things if (tag := tag_of(thing))],
     )
 
@@ -246,8 +267,12 @@ def _found(
     busy = problem = ""
     if attempt in open_here:
         busy = f"open in this data dir: `os-migrate resume {attempt}` or `os-migrate rollback {attempt}`"
+    elif attempt not in although_held and any(look.on(hold_of_cleanup(attempt)).held for look in (source, destination)):
+        busy = "a clean-up works on it"
     elif attempt not in although_held and any(look.on(attempt).held for look in (source, destination)):
         busy = "a migrator works on it"
+    elif attempt not in although_held and not (source.asked or destination.asked):
+        problem = f"no host is there to tell whether a migrator works on it; if none does: `{AGAIN} {attempt} --force`"
     elif len(twins) > 1:
         problem = f"servers {' and '.join(twins)} both have run: delete one, or take the tags off it"
     elif astray := [v.id for v in source.volumes if _is_astray(v, attempt, source)]:

@@ -109,8 +109,7 @@ def _migrate(invocation: Invocation, names: Sequence[str], filters: Sequence[str
     with invocation.events(settings, log_names) as events:
         for entry in () if names else selection.idle:
             events.tell(Note(text=f"nothing matches the filter's {entry}", warning=True))
-        hosts = any(w.copies for w in chosen)
-        with open_session(settings, events, hosts=hosts, lock=True) as session:
+        with open_session(settings, events, hosts=True, lock=True) as session:
             outcomes = batch.migrate(session.world, session.journal, chosen, settings)
             calls = calls_of(session)
     finish(invocation, outcomes, calls)
