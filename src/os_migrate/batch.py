@@ -108,10 +108,22 @@ def resume(
         workload = by_id[attempt.server_id]
         outcome = carry_out(run, "resume", partial(_forward, workload=workload, inventory=inventory))
         if isinstance(outcome.error, SourceChanged) and outcome.result is Result.ROLLED_BACK:
-            (outcome,) = migrate(world, journal, [workload], settings)
+            outcome = _migrate_anew(world, journal, workload, settings, outcome)
         return outcome
 
     return _at_once(world, journal, settings, [Work(partial(go_on, a), _disks(a, by_id)) for a in attempts])
+
+
+def _migrate_anew(world: World, journal: Journal, workload: Workload, settings: Settings, undone: Outcome) -> Outcome:
+    """Migrate a workload whose last attempt was undone just now; what keeps that from beginning stops nobody else."""
+    try:
+        (outcome,) = migrate(world, journal, [workload], settings)
+    except Interrupted:
+        raise
+    except Exception as raised:  # noqa: BLE001 (as in carry_out)
+        error = raised if isinstance(raised, OSMigrateError) else our_fault(raised)
+        return _tell_end(world, replace(undone, detail=f"{undone.detail}; and it was not migrated anew: {error}"))
+    return outcome
 
 
 def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settings: Settings) -> list[Outcome]:
@@ -260,7 +272,8 @@ def _fail(run: Run, error: OSMigrateError) -> Outcome:
         return Outcome(attempt.server_id, attempt.name, Result.FAILED, str(error), error)
     try:
         flow.roll_back(run, str(error))
-    except OSMigrateError as second:
+    except Exception as raised:  # noqa: BLE001 (a fault of ours in one undo must not end the run of the others)
+        second = raised if isinstance(raised, OSMigrateError) else our_fault(raised)
         detail = f"{error}; and {_standing(run, second)}"
         return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, detail, second)
     return Outcome(attempt.server_id, attempt.name, Result.ROLLED_BACK, str(error), error)

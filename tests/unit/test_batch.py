@@ -15,6 +15,7 @@ from os_migrate.errors import (
     OSMigrateError,
     PlanError,
     RollbackIncomplete,
+    SourceChanged,
     UserError,
 )
 from os_migrate.events import WorkloadEnded, WorkloadStarted
@@ -235,6 +236,62 @@ def test_first_error_is_told_before_what_the_undo_met(scene):
     assert outcome.detail.index("no valid host") < outcome.detail.index("does not attach")
     assert "openstack server add volume" in outcome.detail
     assert scene.journal.attempts()[-1].error.startswith("no valid host")
+
+
+def test_fault_of_ours_in_the_undo_of_one_stops_nobody_else(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, LOCAL, RICH, PLAIN)
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(batch.flow, "roll_back", broken)
+    outcomes = scene.migrate(FailVerb("create_server", CloudError("no valid host"), times=1, skip=1))
+    assert results(outcomes) == [Result.MIGRATED, Result.ROLLBACK_INCOMPLETE, Result.MIGRATED]
+    assert "no valid host" in outcomes[1].detail
+    assert "ZeroDivisionError" in outcomes[1].detail
+
+
+@pytest.mark.parametrize("error", [CloudError("the destination is away"), ZeroDivisionError()], ids=["ours", "any"])
+def test_migration_that_cannot_begin_anew_in_a_resume_stops_nobody_else(tmp_path, monkeypatch, error):
+    scene = Scene(tmp_path, RICH, LOCAL)
+    first, second = scene.workloads
+    for workload in scene.workloads:
+        die(lambda hook, w=workload: begin(scene, w, hook), 120)
+    scene.seam.hook = Hook()
+    scene.clock.sleep(60)
+    scene.source.start_server(first.id)
+    scene.clock.sleep(60)
+    scene.source.stop_server(first.id)
+    scene.clock.sleep(60)
+
+    def broken(*_):
+        raise error
+
+    monkeypatch.setattr(batch, "Preflight", broken)
+    outcomes = scene.resume()
+    assert results(outcomes) == [Result.ROLLED_BACK, Result.MIGRATED]
+    assert isinstance(outcomes[0].error, SourceChanged)
+    assert (str(error) or "ZeroDivisionError") in outcomes[0].detail
+    assert scene.source.server(first.id).status is ServerStatus.ACTIVE
+    assert scene.twins(second)
+
+
+def begin(scene, workload, hook):
+    scene.seam.hook = hook
+    batch.migrate(scene.world, scene.journal, [workload], scene.settings)
+
+
+def test_display_that_fails_stops_no_migration(scene):
+    def dead(event):
+        heard.append(event)
+        raise BrokenPipeError(32, "Broken pipe")
+
+    heard, others = [], []
+    scene.events.subscribe(dead)
+    scene.events.subscribe(others.append)
+    scene.assert_migrated(scene.migrate())
+    assert others == heard
+    assert "Broken pipe" in scene.events.failure
 
 
 def test_server_does_not_run_without_its_volumes_after_an_incomplete_rollback(scene):
