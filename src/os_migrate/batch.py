@@ -47,7 +47,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one workload. `error` is the first one; what the undo met is in `detail`."""
+    """What became of one workload. `error` is the first one; `later_error` what its undo, or a new migration after it, met."""
 
     server_id: ServerId
     name: str
@@ -56,6 +56,19 @@ class Outcome:
     error: OSMigrateError | None = None
     seconds: float = 0.0
     report: WorkloadReport | None = None
+    later_error: OSMigrateError | None = None
+
+    @property
+    def errors(self) -> tuple[OSMigrateError, ...]:
+        """Return the errors, the first one first."""
+        return tuple(error for error in (self.error, self.later_error) if error is not None)
+
+    @property
+    def exit_code(self) -> int:
+        """Return how the command is to end: of an incomplete rollback by what it met, else by the first error."""
+        if self.result in {Result.MIGRATED, Result.SKIPPED} or not self.errors:
+            return 0
+        return self.errors[-1 if self.result is Result.ROLLBACK_INCOMPLETE else 0].exit_code
 
 
 def migrate(world: World, journal: Journal, workloads: Sequence[Workload], settings: Settings) -> list[Outcome]:
@@ -122,7 +135,8 @@ def _migrate_anew(world: World, journal: Journal, workload: Workload, settings: 
         raise
     except Exception as raised:  # noqa: BLE001 (as in carry_out)
         error = raised if isinstance(raised, OSMigrateError) else our_fault(raised)
-        return _tell_end(world, replace(undone, detail=f"{undone.detail}; and it was not migrated anew: {error}"))
+        detail = f"{undone.detail}; and it was not migrated anew: {error}"
+        return _tell_end(world, replace(undone, detail=detail, later_error=error))
     return outcome
 
 
@@ -275,7 +289,7 @@ def _fail(run: Run, error: OSMigrateError) -> Outcome:
     except Exception as raised:  # noqa: BLE001 (a fault of ours in one undo must not end the run of the others)
         second = raised if isinstance(raised, OSMigrateError) else our_fault(raised)
         detail = f"{error}; and {_standing(run, second)}"
-        return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, detail, second)
+        return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, detail, error, later_error=second)
     return Outcome(attempt.server_id, attempt.name, Result.ROLLED_BACK, str(error), error)
 
 

@@ -232,7 +232,8 @@ def test_first_error_is_told_before_what_the_undo_met(scene):
 
     (outcome,) = scene.migrate(Both("create_server", CloudError("no valid host"), times=1))
     assert outcome.result is Result.ROLLBACK_INCOMPLETE
-    assert isinstance(outcome.error, RollbackIncomplete)
+    assert str(outcome.error) == "no valid host"
+    assert isinstance(outcome.later_error, RollbackIncomplete)
     assert outcome.detail.index("no valid host") < outcome.detail.index("does not attach")
     assert "openstack server add volume" in outcome.detail
     assert scene.journal.attempts()[-1].error.startswith("no valid host")

@@ -25,6 +25,7 @@ from os_migrate.model import Side
 from os_migrate.session import Session
 from os_migrate.workload import Workload
 from tests.fakes.scene import Scene
+from tests.fakes.seam import Call, Hook
 from tests.fakes.workloads import Shape
 
 
@@ -252,6 +253,41 @@ def test_an_interrupted_run_ends_with_6_and_the_command_that_resumes(run, monkey
     raising(monkeypatch, KeyboardInterrupt())
     done = run("migrate")
     assert (done.exit_code, "os-migrate resume" in done.err) == (6, True)
+
+
+class NoTwinAndNoWayBack(Hook):
+    """Refuse the twin, and then that its volumes go back to the source server."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.struck = False
+
+    def before(self, call: Call) -> None:
+        super().before(call)
+        if call.verb == "create_server":
+            self.struck = True
+            raise CloudError("no valid host", remedy="another flavor")
+        if self.struck and call.verb == "attach_volume":
+            raise CloudError("does not attach")
+
+
+def test_first_error_is_read_first_and_what_the_undo_met_after_it(run):
+    run.scene.seam.hook = NoTwinAndNoWayBack()
+    done = run("migrate", "web 0")
+    assert done.exit_code == 7
+    before, first, second = done.err.split("Error: ")
+    assert before.endswith("rollback incomplete\n")
+    assert first == "no valid host\n  another flavor\n"
+    assert second.splitlines()[1] == "  still standing:"
+    assert "does not attach" in second
+
+
+def test_machines_get_the_first_error_and_what_the_undo_met_too(run):
+    run.scene.seam.hook = NoTwinAndNoWayBack()
+    (outcome,) = run.json("migrate", "web 0").result["outcomes"]
+    assert (outcome["error"]["kind"], outcome["error"]["what"]) == ("CloudError", "no valid host")
+    assert outcome["later_error"]["kind"] == "RollbackIncomplete"
+    assert len(outcome["later_error"]["standing"]) >= 1
 
 
 def test_a_fault_of_ours_is_a_block_and_with_verbose_a_traceback(run, monkeypatch):
