@@ -26,8 +26,8 @@ def delete(clouds: Clouds, settings: Settings, events: Events) -> None:
     Raises:
         RollbackIncomplete: with all that still stands, and why.
     """
-    sides = [side for side in Side if settings.host(side).delete]
-    removals = [_Removal(clouds[side], settings, side, events) for side in sides]
+    every = [_Removal(clouds[side], settings, side, events) for side in Side]
+    removals = [removal for removal in every if removal.wanted]
     for removal in removals:
         removal.attempt("server and floating IP", removal.server)
     for removal in removals:
@@ -40,7 +40,7 @@ def delete(clouds: Clouds, settings: Settings, events: Events) -> None:
             standing,
             remedy="run `os-migrate hosts delete` again: it goes on with what is left",
         )
-    if len(sides) == len(Side) and settings.conversion.keypair_generate:
+    if settings.conversion.keypair_generate and not any(removal.stands() for removal in every):
         keys.remove(settings.conversion.keypair_private_path)
         keys.remove(settings.conversion.link_keypair_private_path)
 
@@ -55,6 +55,18 @@ class _Removal:
         self._host = settings.host(side)
         self._side = side
         self._events = events
+
+    @property
+    def wanted(self) -> bool:
+        """Say whether the settings ask for it."""
+        return self._host.delete
+
+    def stands(self) -> bool:
+        """Say whether there still is what our key is for."""
+        servers = self._cloud.servers()
+        return any(s.name == self._host.host_name and is_ours(s, self._side) for s in servers) or bool(
+            self._own_pairs()
+        )
 
     def attempt(self, what: str, delete: Callable[[], None]) -> None:
         """Run a deletion; note its failure and go on."""
@@ -102,15 +114,17 @@ class _Removal:
 
     def keypair(self) -> None:
         """Delete the key pair, if it is the one in the data dir."""
+        for name in self._own_pairs():
+            self._tell(f"delete key pair {name!r}")
+            self._cloud.delete_keypair(name)
+
+    def _own_pairs(self) -> list[str]:
         path, name = self._settings.conversion.keypair_private_path, self._host.keypair_name
-        if not self._settings.conversion.keypair_generate or not path.exists():
-            return
-        with suppress(UserError):  # a key that can't be read isn't one that we made
-            own = keys.load(path)
-            for pair in self._cloud.public_keys():
-                if pair.name == name and own.is_same(pair.public_key):
-                    self._tell(f"delete key pair {name!r}")
-                    self._cloud.delete_keypair(name)
+        if self._settings.conversion.keypair_generate and path.exists():
+            with suppress(UserError):  # a key that can't be read isn't one that we made
+                own = keys.load(path)
+                return [p.name for p in self._cloud.public_keys() if p.name == name and own.is_same(p.public_key)]
+        return []
 
     def _marked(self, kind: PartKind, name: str) -> list[str]:
         return [part.id for part in self._cloud.parts(kind) if part.name == name and is_marked(part)]
