@@ -18,12 +18,14 @@ from os_migrate import batch
 from os_migrate.batch import Outcome, Result
 from os_migrate.cli import app, cleanup, export, hosts, migration
 from os_migrate.cli.app import hoisted
-from os_migrate.errors import CloudError, DigestMismatch, Interrupted, PlanError, Problem
+from os_migrate.errors import AccessRefused, CloudError, DigestMismatch, Interrupted, PlanError, Problem
 from os_migrate.files.workloads import read_workloads, write_workloads
+from os_migrate.hosts.hosting import MARK_KEY
 from os_migrate.journal import AttemptState
-from os_migrate.model import Side
+from os_migrate.model import AttemptId, Side, Tag, VolumeSpec
 from os_migrate.session import Session
 from os_migrate.workload import Workload
+from tests.fakes.host import FakeHost
 from tests.fakes.scene import Scene
 from tests.fakes.seam import Call, Hook
 from tests.fakes.workloads import Shape
@@ -490,6 +492,54 @@ def test_hosts_are_not_deleted_under_an_open_migration(interrupted, monkeypatch)
     assert deleted == []
     assert interrupted("hosts", "delete", "--force").exit_code == 0
     assert len(deleted) == 1
+
+
+@pytest.fixture
+def hosts_of_another(run, monkeypatch) -> Commands:
+    """Let hosts be there on which the migrator of another data dir is at work: this one's journal knows nothing of it."""
+    mine = {Side.SOURCE: run.scene.source_host, Side.DESTINATION: run.scene.destination_host}
+    for side, host in mine.items():
+        machine = host.cloud._machines[host.server_id]
+        machine.view = replace(machine.view, name="os_migrate_conv_" + side[:3], metadata={MARK_KEY: side.value})
+    settings = [f"--set=os_migrate_{s}_conversion_manage_fip=false" for s in ("src", "dst")]
+    settings += [
+        f"--set=os_migrate_{s}_conversion_host_name=os_migrate_conv_{n}" for s, n in (("src", "sou"), ("dst", "des"))
+    ]
+    by_id = {host.server_id: host for host in mine.values()}
+    monkeypatch.setattr(hosts.hosts, "open_remote_host", lambda _settings, _name, server_id, _address: by_id[server_id])
+    monkeypatch.setattr(hosts.hosts, "delete", lambda *_: None)
+    monkeypatch.setattr(FakeHost, "close", lambda _: None, raising=False)
+    return lambda *words: run("hosts", "delete", *settings, *words)
+
+
+@pytest.mark.parametrize("side", Side)
+def test_hosts_are_not_deleted_under_another_migrator(run, hosts_of_another, side):
+    assert hosts_of_another().exit_code == 0
+    host = run.scene.source_host if side is Side.SOURCE else run.scene.destination_host
+    host.hold(AttemptId("0123456789"))
+    done = hosts_of_another()
+    assert done.exit_code == 2
+    assert "a migrator works through the conversion hosts on attempt 0123456789" in done.err
+    assert hosts_of_another("--force").exit_code == 0
+    other = next(s for s in Side if s is not side)
+    assert hosts_of_another("--side", other).exit_code == 0
+
+
+def test_host_that_cannot_be_asked_is_deleted_unless_volumes_of_a_migration_hang_on_it(
+    run, hosts_of_another, monkeypatch
+):
+    def silent(_self):
+        raise AccessRefused("its host key isn't known")
+
+    monkeypatch.setattr(FakeHost, "attempts", silent)
+    assert hosts_of_another().exit_code == 0
+    cloud, tag = run.scene.source, Tag(AttemptId("0123456789"), "CreateVolume:source /dev/vda")
+    volume_id = cloud.create_volume(VolumeSpec("v", 1, metadata=tag.metadata()))
+    cloud.await_volume(volume_id, "available", 60)
+    cloud.attach_volume(run.scene.source_host.server_id, volume_id, device=None, delete_on_termination=False)
+    done = hosts_of_another()
+    assert done.exit_code == 2
+    assert "0123456789" in done.err
 
 
 @pytest.mark.parametrize("command", ["deploy", "delete"])

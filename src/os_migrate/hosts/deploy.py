@@ -22,7 +22,7 @@ from os_migrate.events import Events, Note
 from os_migrate.hosts import doors, known_hosts
 from os_migrate.hosts.check import check, link_script
 from os_migrate.hosts.cloud_init import user_data
-from os_migrate.hosts.delete import delete
+from os_migrate.hosts.delete import delete, used_for
 from os_migrate.hosts.hosting import (
     CONVERSION_HOST_KEY,
     MARK_KEY,
@@ -48,7 +48,7 @@ from os_migrate.model import BlockDevice, Nic, Server, ServerId, ServerSpec, Ser
 from os_migrate.settings import HostSettings, Settings
 from os_migrate.world import Clock
 
-__all__ = ["DeployedHost", "HostingCloud", "check", "delete", "deploy", "find_host", "open_remote_host"]
+__all__ = ["DeployedHost", "HostingCloud", "check", "delete", "deploy", "find_host", "open_remote_host", "used_for"]
 
 ACTIVE_TIMEOUT_S = 600.0
 """Nova fetches the image first; the operator's deploy time-out is for the guest's start only."""
