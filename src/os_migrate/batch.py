@@ -124,7 +124,7 @@ def resume(
             outcome = _migrate_anew(world, journal, workload, settings, outcome)
         return outcome
 
-    return _at_once(world, journal, settings, [Work(partial(go_on, a), _disks(a, by_id)) for a in attempts])
+    return _at_once(world, journal, settings, [Work(partial(go_on, a), _disks(a, by_id)) for a in attempts], attempts)
 
 
 def _migrate_anew(world: World, journal: Journal, workload: Workload, settings: Settings, undone: Outcome) -> Outcome:
@@ -132,7 +132,7 @@ def _migrate_anew(world: World, journal: Journal, workload: Workload, settings: 
     try:
         (outcome,) = migrate(world, journal, [workload], settings)
     except Interrupted:
-        raise
+        raise KeyboardInterrupt from None  # of all, not of this one only
     except Exception as raised:  # noqa: BLE001 (as in carry_out)
         error = raised if isinstance(raised, OSMigrateError) else our_fault(raised)
         detail = f"{undone.detail}; and it was not migrated anew: {error}"
@@ -158,17 +158,30 @@ def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settin
         )
     _refuse_cleaned_up(world, attempts)
     runs = [Run(world, journal, attempt, settings) for attempt in attempts]
-    return _at_once(world, journal, settings, [Work(partial(carry_out, run, "roll back", _back)) for run in runs])
+    return _at_once(
+        world, journal, settings, [Work(partial(carry_out, run, "roll back", _back)) for run in runs], attempts
+    )
 
 
-def _at_once(world: World, journal: Journal, settings: Settings, works: Sequence[Work[Outcome]]) -> list[Outcome]:
+def _at_once(
+    world: World,
+    journal: Journal,
+    settings: Settings,
+    works: Sequence[Work[Outcome]],
+    given: Sequence[Attempt] = (),
+) -> list[Outcome]:
+    ours = {attempt.id for attempt in given}
+    others = {attempt.id for attempt in journal.unfinished()} - ours
     try:
         return at_once(works, threads=settings.workloads.parallel, slots=HOST_DISKS, stop=world.clock.stop)
     except KeyboardInterrupt:
-        open_attempts = journal.unfinished()
+        begun = [a for a in journal.unfinished() if a.id not in others]
+        going_on = [a for a in begun if a.id in ours or a.state is not AttemptState.FAILED]
+        if not going_on:
+            raise Interrupted("stopped before anything was in progress", remedy="run the same command again") from None
         raise Interrupted(
-            f"stopped while {', '.join(a.name for a in open_attempts) or 'nothing'} was in progress",
-            remedy=f"`os-migrate resume {' '.join(a.id for a in open_attempts)}`",
+            f"stopped while {', '.join(a.name for a in going_on)} was in progress",
+            remedy=f"`os-migrate resume {' '.join(a.id for a in going_on)}`",
         ) from None
 
 

@@ -330,17 +330,50 @@ def test_server_does_not_run_while_its_twin_cannot_be_deleted(scene):
 
 @pytest.mark.parametrize("number", range(20, 380, 37))
 def test_ctrl_c_names_the_command_that_resumes(scene, number):
-    class CtrlC(KillAt):
-        def before(self, call):
-            if len(self.calls) == self.number:
-                self.calls.append(call)
-                raise KeyboardInterrupt
-            super().before(call)
-
     with pytest.raises(Interrupted) as caught:
-        scene.migrate(CtrlC(number))
+        scene.migrate(StopAt(number))
     assert "os-migrate resume" in caught.value.remedy
     scene.assert_migrated(scene.resume())
+
+
+class StopAt(KillAt):
+    """Press Ctrl-C before the call of the given number."""
+
+    def before(self, call):
+        if len(self.calls) == self.number:
+            self.calls.append(call)
+            raise KeyboardInterrupt
+        super().before(call)
+
+
+def test_ctrl_c_names_only_what_was_in_progress(tmp_path):
+    scene = Scene(tmp_path, RICH, LOCAL, PLAIN)
+    looked_at, died, third = scene.workloads
+    keep = replace(scene.settings, workloads=replace(scene.settings.workloads, cleanup_on_failure=False))
+    scene.seam.hook = FailVerb("create_server", CloudError("no valid host"))
+    batch.migrate(scene.world, scene.journal, [looked_at], keep)
+    die(lambda hook: begin(scene, died, hook), 60)
+    with pytest.raises(Interrupted) as caught:
+        begin(scene, third, StopAt(60))
+    attempt = scene.journal.attempts(third.id)[-1]
+    assert caught.value.what == f"stopped while {third.name} was in progress"
+    assert caught.value.remedy == f"`os-migrate resume {attempt.id}`"
+    scene._restart(StopAt(20))
+    with pytest.raises(Interrupted) as caught:
+        batch.rollback(scene.world, scene.journal, scene.journal.attempts(died.id), scene.settings)
+    assert caught.value.what == f"stopped while {died.name} was in progress"
+
+
+def test_ctrl_c_before_anything_began_names_nothing_to_resume(scene):
+    scene.seam.hook = Hook()
+    with pytest.raises(Interrupted) as caught:
+        batch._at_once(scene.world, scene.journal, scene.settings, [batch.Work(stop)])
+    assert caught.value.what == "stopped before anything was in progress"
+    assert "resume" not in caught.value.remedy
+
+
+def stop():
+    raise KeyboardInterrupt
 
 
 def test_ctrl_c_in_the_undo_of_a_failure_names_it_too(scene):
