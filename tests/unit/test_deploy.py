@@ -496,6 +496,17 @@ def test_door_is_closed_though_a_later_step_fails(stage):
     assert stage.clouds[SOURCE].let_in == [stage.migrator]
 
 
+def test_door_is_closed_though_nobody_ever_got_in(stage):
+    stage.unreachable = {"conv_src"}
+    with pytest.raises(HostUnreachable):
+        stage.deploy()
+    assert stage.clouds[SOURCE].let_in == []
+    assert stage.clouds[DESTINATION].let_in == [stage.migrator]
+    stage.unreachable.clear()
+    stage.deploy()
+    assert stage.clouds[SOURCE].let_in == [stage.migrator, stage.peer]
+
+
 def test_rules_of_others_and_groups_of_others_are_left_alone(stage):
     stage.deploy()
     cloud = stage.clouds[SOURCE]

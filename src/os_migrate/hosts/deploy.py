@@ -342,16 +342,17 @@ def _link(settings: Settings, events: Events, source: _Deployment, destination: 
 
 
 def _narrow(settings: Settings, deployments: Sequence[_Deployment], peer: str | None) -> None:
-    """Let SSH in to the hosts only from where it came. Hosts of one project share a security group."""
+    """Let SSH in to the hosts only from where it came, so from nowhere if nobody got in. Hosts of one project share a group."""
     wanted: dict[str, set[str]] = {}
     clouds: dict[str, HostingCloud] = {}
     for deployment in deployments:
         group_id = deployment.group_id
-        if group_id is None or deployment.client is None:
+        if group_id is None:
             continue
         clouds[group_id] = deployment.cloud
         networks = wanted.setdefault(group_id, set(settings.conversion.ssh_networks))
-        networks.add(deployment.client)
+        if deployment.client is not None:
+            networks.add(deployment.client)
         if peer is not None and deployment.side is Side.SOURCE:
             networks.add(peer)
     for group_id, networks in wanted.items():
