@@ -87,6 +87,8 @@ class Found:
 def find(world: World, open_here: Collection[AttemptId], *, although_held: Collection[AttemptId] = ()) -> list[Found]:
     """Return what attempts left in both clouds and on both hosts; `open_here` are those that a journal knows as open.
 
+    Of those that are `although_held` the operator says that nobody works on them, whatever the hosts say or don't.
+
     Raises:
         HostError: a host runs and can't be asked: nobody knows what goes on there.
     """
@@ -265,6 +267,7 @@ def _found(
     name = next((s.name for s in source.servers if s.id == server_id), "")
     twins = sorted(_twins(attempt, destination))
     busy = problem = ""
+    force = f"`{AGAIN} {attempt} --force`"
     if attempt in open_here:
         busy = f"open in this data dir: `os-migrate resume {attempt}` or `os-migrate rollback {attempt}`"
     elif attempt not in although_held and any(look.on(hold_of_cleanup(attempt)).held for look in (source, destination)):
@@ -272,9 +275,11 @@ def _found(
     elif attempt not in although_held and any(look.on(attempt).held for look in (source, destination)):
         busy = "a migrator works on it"
     elif attempt not in although_held and not (source.asked or destination.asked):
-        problem = f"no host is there to tell whether a migrator works on it; if none does: `{AGAIN} {attempt} --force`"
+        problem = f"no host is there to tell whether a migrator works on it; if none does: {force}"
     elif len(twins) > 1:
         problem = f"servers {' and '.join(twins)} both have run: delete one, or take the tags off it"
+    elif attempt not in although_held and (strange := _strange_origin(twins, source, destination)):
+        problem = f"its source server {strange} isn't in this source project: use the credentials for its own; if it was deleted: {force}"
     elif astray := [v.id for v in source.volumes if _is_astray(v, attempt, source)]:
         problem = f"volumes {', '.join(astray)} of its server are attached to another server now: detach them there"
     return Found(attempt, server_id, name, effects, twins[0] if twins else None, busy, problem)
@@ -287,6 +292,15 @@ def _twins(attempt: AttemptId, look: _Look) -> set[ServerId]:
     ports = {port.id for _, port in look.of(attempt, Port)} | {ip.port_id for _, ip in look.of(attempt, FloatingIp)}
     users |= {ServerId(port.device_id) for port in look.ports if port.id in ports}
     return {server.id for server in look.servers if server.id in users - look.hosts and _has_run(server)}
+
+
+def _strange_origin(twins: Collection[ServerId], source: _Look, destination: _Look) -> str:
+    """Return the source server of a twin where the source that was looked at doesn't have it; empty if it has.
+
+    To finish such a twin would leave its source on loan, and the next clean-up would start it.
+    """
+    origins = {s.metadata.get(Tag.ORIGIN_KEY, "") for s in destination.servers if s.id in twins}
+    return "".join(sorted(origins - {s.id for s in source.servers}))
 
 
 def _is_astray(volume: Volume, attempt: AttemptId, look: _Look) -> bool:

@@ -38,6 +38,9 @@ PASSES: Final = (CloudUnavailable, HostUnreachable)
 HOLD_AGAIN_S: Final = 20.0
 """How often an attempt is held again: a hold ends with its connection, which may break while nothing is asked of a host."""
 
+LET_GO_S: Final = 5.0
+"""What the answer of a host is waited for at the end, so that no connection is made after they are closed."""
+
 
 @contextmanager
 def held(world: World, attempt: AttemptId) -> Iterator[None]:
@@ -45,7 +48,7 @@ def held(world: World, attempt: AttemptId) -> Iterator[None]:
 
     def hold() -> None:
         for host in (world.source_host, world.destination_host):
-            if host is not None:
+            if host is not None and not ended.is_set():
                 with suppress(OSMigrateError):
                     host.hold(attempt)
 
@@ -55,11 +58,13 @@ def held(world: World, attempt: AttemptId) -> Iterator[None]:
 
     ended = threading.Event()
     hold()
-    threading.Thread(target=hold_again, name=f"hold-{attempt}", daemon=True).start()
+    holder = threading.Thread(target=hold_again, name=f"hold-{attempt}", daemon=True)
+    holder.start()
     try:
         yield
     finally:
         ended.set()
+        holder.join(LET_GO_S)
 
 
 def hold_of_cleanup(attempt: AttemptId) -> AttemptId:

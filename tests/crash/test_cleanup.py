@@ -7,15 +7,16 @@ import pytest
 
 from os_migrate import batch, cleanup, run
 from os_migrate.batch import Outcome, Result
-from os_migrate.errors import HostError, UserError
+from os_migrate.errors import CloudError, HostError, UserError
 from os_migrate.journal import AttemptState
 from os_migrate.model import AttemptId, Loan, ServerStatus, Side, Tag, VolumeSpec
 from os_migrate.run import GRACE_S
 from tests.crash.conftest import Points, Scenes
-from tests.crash.instants import Survey, die, sample
+from tests.crash.instants import FailAt, Survey, die, sample
 from tests.crash.test_crashes import CASES, COMMITTED, IDS, RICH, instants
+from tests.fakes.cloud import FakeCloud
 from tests.fakes.scene import Scene
-from tests.fakes.seam import Hook
+from tests.fakes.seam import Call, Hook
 from tests.fakes.workloads import BY_NAME, add_host
 
 BROUGHT = BY_NAME["volumes_brought"]
@@ -125,6 +126,26 @@ def test_host_that_reboots_is_asked_all_the_same(scenes: Scenes):
         machine.view = replace(machine.view, status=ServerStatus.OTHER, raw_status="REBOOT")
         (found,) = cleanup.find(scene.world, ())
         assert found.busy == "a migrator works on it"
+
+
+def test_twin_whose_source_is_in_another_project_is_not_finished_without_it(scenes: Scenes):
+    """Else the next clean-up would find its source on loan and no twin, and would start it."""
+    with scenes(RICH) as scene:
+        scene.migrate(FailAt(survey_of(scenes).index(Call("destination", "describe_port")), CloudError))
+        assert scene.state is AttemptState.COMMITTED
+        scene._restart(None)
+        elsewhere = FakeCloud("elsewhere", scene.clock, scene.seam)
+        (found,) = cleanup.find(replace(scene.world, source=elsewhere, source_host=None), ())
+        assert f"its source server {scene.workloads[0].id} isn't in this source project" in found.problem
+        (here,) = cleanup.find(scene.world, ())
+        assert here.ready
+
+
+def survey_of(scenes: Scenes) -> list[Call]:
+    """Return all calls of a migration."""
+    with scenes(RICH) as scene:
+        scene.migrate(hook := Hook())
+        return hook.calls
 
 
 def test_what_no_host_can_tell_of_needs_the_word_of_the_operator(scenes: Scenes):
