@@ -6,20 +6,30 @@ disks: it doesn't wait in the middle.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
 from os_migrate import flow
-from os_migrate.errors import Interrupted, OSMigrateError, PlanError, RollbackIncomplete, SourceChanged, UserError
+from os_migrate.errors import (
+    HostError,
+    Interrupted,
+    OSMigrateError,
+    PlanError,
+    RollbackIncomplete,
+    SourceChanged,
+    UserError,
+)
 from os_migrate.events import BatchStarted, Note, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Attempt, AttemptState, Journal
 from os_migrate.model import ServerId
+from os_migrate.nbd import HostedAttempt
 from os_migrate.plan import HOST_DISKS, Inventory
 from os_migrate.pool import Work, at_once
 from os_migrate.preflight import Preflight, take_inventory
 from os_migrate.report import WorkloadReport, report_file
-from os_migrate.run import Run, our_fault
+from os_migrate.run import Run, held, hold_of_cleanup, our_fault
 from os_migrate.settings import Settings
 from os_migrate.workload import Workload
 from os_migrate.world import World
@@ -37,7 +47,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one workload. `error` is the first one; what the undo met is in `detail`."""
+    """What became of one workload. `error` is the first one; `later_error` what its undo, or a new migration after it, met."""
 
     server_id: ServerId
     name: str
@@ -46,6 +56,19 @@ class Outcome:
     error: OSMigrateError | None = None
     seconds: float = 0.0
     report: WorkloadReport | None = None
+    later_error: OSMigrateError | None = None
+
+    @property
+    def errors(self) -> tuple[OSMigrateError, ...]:
+        """Return the errors, the first one first."""
+        return tuple(error for error in (self.error, self.later_error) if error is not None)
+
+    @property
+    def exit_code(self) -> int:
+        """Return how the command is to end: of an incomplete rollback by what it met, else by the first error."""
+        if self.result in {Result.MIGRATED, Result.SKIPPED} or not self.errors:
+            return 0
+        return self.errors[-1 if self.result is Result.ROLLBACK_INCOMPLETE else 0].exit_code
 
 
 def migrate(world: World, journal: Journal, workloads: Sequence[Workload], settings: Settings) -> list[Outcome]:
@@ -58,7 +81,8 @@ def migrate(world: World, journal: Journal, workloads: Sequence[Workload], setti
     outcomes = {w.id: _refuse_or_skip(world, journal, w, preflight) for w in workloads}
 
     def begin(workload: Workload) -> Outcome:
-        run = Run(world, journal, journal.begin(workload.id, workload.name), settings)
+        attempt = journal.begin(workload.id, workload.name, destination=preflight.inventory.project_id)
+        run = Run(world, journal, attempt, settings)
         return carry_out(run, "migrate", partial(_forward, workload=workload, inventory=preflight.inventory))
 
     ready = [w for w in workloads if outcomes[w.id] is None]
@@ -75,14 +99,17 @@ def resume(
     One whose source was used meanwhile is undone, and migrated anew.
 
     Raises:
-        UserError: a workload isn't in the file any more, or an attempt is finished.
+        UserError: a workload isn't in the file any more, or an attempt is finished, goes into another project, or is being
+            cleaned up elsewhere.
         Interrupted: the operator stopped the run again.
     """
     _refuse_finished(attempts)
+    _refuse_elsewhere(world, attempts)
     by_id = {w.id: w for w in workloads}
     missing = [a.name for a in attempts if a.state is AttemptState.RUNNING and a.server_id not in by_id]
     if missing:
         raise UserError(f"not in workloads.yml: {', '.join(missing)}", remedy="put them back, or `os-migrate rollback`")
+    _refuse_cleaned_up(world, attempts)
     inventory = take_inventory(world.destination) if any(a.state is AttemptState.RUNNING for a in attempts) else None
 
     def go_on(attempt: Attempt) -> Outcome:
@@ -94,39 +121,68 @@ def resume(
         workload = by_id[attempt.server_id]
         outcome = carry_out(run, "resume", partial(_forward, workload=workload, inventory=inventory))
         if isinstance(outcome.error, SourceChanged) and outcome.result is Result.ROLLED_BACK:
-            (outcome,) = migrate(world, journal, [workload], settings)
+            outcome = _migrate_anew(world, journal, workload, settings, outcome)
         return outcome
 
-    return _at_once(world, journal, settings, [Work(partial(go_on, a), _disks(a, by_id)) for a in attempts])
+    return _at_once(world, journal, settings, [Work(partial(go_on, a), _disks(a, by_id)) for a in attempts], attempts)
+
+
+def _migrate_anew(world: World, journal: Journal, workload: Workload, settings: Settings, undone: Outcome) -> Outcome:
+    """Migrate a workload whose last attempt was undone just now; what keeps that from beginning stops nobody else."""
+    try:
+        (outcome,) = migrate(world, journal, [workload], settings)
+    except Interrupted:
+        raise KeyboardInterrupt from None  # of all, not of this one only
+    except Exception as raised:  # noqa: BLE001 (as in carry_out)
+        error = raised if isinstance(raised, OSMigrateError) else our_fault(raised)
+        detail = f"{undone.detail}; and it was not migrated anew: {error}"
+        return _tell_end(world, replace(undone, detail=detail, later_error=error))
+    return outcome
 
 
 def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settings: Settings) -> list[Outcome]:
     """Undo open attempts in both clouds.
 
     Raises:
-        UserError: the twin of one already runs: it may hold new data, so it is not deleted. Or an attempt is finished.
+        UserError: the twin of one already runs: it may hold new data, so it is not deleted. Or an attempt is finished, goes
+            into another project, or is being cleaned up elsewhere.
         Interrupted: the operator stopped the run.
     """
     _refuse_finished(attempts)
+    _refuse_elsewhere(world, attempts)
     committed = [a.name for a in attempts if a.state is AttemptState.COMMITTED]
     if committed:
         raise UserError(
             f"already running in the destination: {', '.join(committed)}",
             remedy="`os-migrate resume` finishes the clean-up of the source",
         )
+    _refuse_cleaned_up(world, attempts)
     runs = [Run(world, journal, attempt, settings) for attempt in attempts]
-    return _at_once(world, journal, settings, [Work(partial(carry_out, run, "roll back", _back)) for run in runs])
+    return _at_once(
+        world, journal, settings, [Work(partial(carry_out, run, "roll back", _back)) for run in runs], attempts
+    )
 
 
-def _at_once(world: World, journal: Journal, settings: Settings, works: Sequence[Work[Outcome]]) -> list[Outcome]:
+def _at_once(
+    world: World,
+    journal: Journal,
+    settings: Settings,
+    works: Sequence[Work[Outcome]],
+    given: Sequence[Attempt] = (),
+) -> list[Outcome]:
+    ours = {attempt.id for attempt in given}
+    others = {attempt.id for attempt in journal.unfinished()} - ours
     world.events.tell(BatchStarted(total=len(works)))
     try:
         return at_once(works, threads=settings.workloads.parallel, slots=HOST_DISKS, stop=world.clock.stop)
     except KeyboardInterrupt:
-        open_attempts = journal.unfinished()
+        begun = [a for a in journal.unfinished() if a.id not in others]
+        going_on = [a for a in begun if a.id in ours or a.state is not AttemptState.FAILED]
+        if not going_on:
+            raise Interrupted("stopped before anything was in progress", remedy="run the same command again") from None
         raise Interrupted(
-            f"stopped while {', '.join(a.name for a in open_attempts) or 'nothing'} was in progress",
-            remedy=f"`os-migrate resume {' '.join(a.id for a in open_attempts)}`",
+            f"stopped while {', '.join(a.name for a in going_on)} was in progress",
+            remedy=f"`os-migrate resume {' '.join(a.id for a in going_on)}`",
         ) from None
 
 
@@ -140,6 +196,35 @@ def _refuse_finished(attempts: Sequence[Attempt]) -> None:
     finished = [f"{a.name} ({a.state})" for a in attempts if a.state.final]
     if finished:
         raise UserError(f"finished already: {', '.join(finished)}", remedy="`os-migrate status` lists what is open")
+
+
+def _refuse_elsewhere(world: World, attempts: Sequence[Attempt]) -> None:
+    """Raise UserError if one goes into another destination project: there, what it made would seem to be gone."""
+    project_id = world.destination.project_id()
+    elsewhere = [a for a in attempts if a.destination not in {"", project_id}]
+    if elsewhere:
+        raise UserError(
+            f"begun into another destination project than {project_id}: {', '.join(a.name for a in elsewhere)}",
+            remedy="use the credentials with which it began: "
+            + ", ".join(f"{a.name} goes into project {a.destination}" for a in elsewhere),
+        )
+
+
+def _refuse_cleaned_up(world: World, attempts: Sequence[Attempt]) -> None:
+    """Raise UserError if a clean-up works on one; held before that is asked, so that of two that begin at once one sees the other."""
+    by_hold = {hold_of_cleanup(a.id): a for a in attempts}
+    for host in (world.source_host, world.destination_host):
+        hosted: Sequence[HostedAttempt] = ()
+        with suppress(HostError):  # what needs a host finds out by itself
+            for attempt in attempts:
+                if host is not None:
+                    host.hold(attempt.id)
+            hosted = host.attempts() if host is not None else ()
+        if names := [by_hold[h.attempt].name for h in hosted if h.held and h.attempt in by_hold]:
+            raise UserError(
+                f"a clean-up from another data dir works on it: {', '.join(names)}",
+                remedy="wait until it has ended; then the same command again finds out what is left to do",
+            )
 
 
 def _refuse_or_skip(world: World, journal: Journal, workload: Workload, preflight: Preflight) -> Outcome | None:
@@ -166,12 +251,13 @@ def carry_out(run: Run, activity: str, act: Callable[[Run], Outcome]) -> Outcome
         WorkloadStarted(workload=attempt.server_id, name=attempt.name, attempt=attempt.id, activity=activity)
     )
     began = time.monotonic()
-    try:
-        outcome = act(run)
-    except OSMigrateError as error:
-        outcome = _fail(run, error)
-    except Exception as error:  # noqa: BLE001 (the runner: a fault of ours must not leave a server off either)
-        outcome = _fail(run, our_fault(error))
+    with held(world, attempt.id):
+        try:
+            outcome = act(run)
+        except OSMigrateError as error:
+            outcome = _fail(run, error)
+        except Exception as error:  # noqa: BLE001 (the runner: a fault of ours must not leave a server off either)
+            outcome = _fail(run, our_fault(error))
     return _tell_end(world, outcome, time.monotonic() - began)
 
 
@@ -214,9 +300,10 @@ def _fail(run: Run, error: OSMigrateError) -> Outcome:
         return Outcome(attempt.server_id, attempt.name, Result.FAILED, str(error), error)
     try:
         flow.roll_back(run, str(error))
-    except OSMigrateError as second:
+    except Exception as raised:  # noqa: BLE001 (a fault of ours in one undo must not end the run of the others)
+        second = raised if isinstance(raised, OSMigrateError) else our_fault(raised)
         detail = f"{error}; and {_standing(run, second)}"
-        return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, detail, second)
+        return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, detail, error, later_error=second)
     return Outcome(attempt.server_id, attempt.name, Result.ROLLED_BACK, str(error), error)
 
 
