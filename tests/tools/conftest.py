@@ -29,11 +29,12 @@ COMMANDS = (
     "ssh-keygen",
     "sudo",
     "losetup",
+    "mount",
     "unshare",
     "setpriv",
     "mkfs.ext4",
 )
-PACKAGES = "nbdkit libnbd-bin openssh-server openssh-client sudo util-linux e2fsprogs"
+PACKAGES = "nbdkit libnbd-bin openssh-server openssh-client sudo util-linux mount e2fsprogs"
 BLOCK = 64 * 1024
 USER = "migrator"
 
