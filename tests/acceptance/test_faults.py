@@ -13,7 +13,7 @@ import pytest
 from lab import scenario
 from lab.scenario import Guest, Shape
 from tests.acceptance.operating import Operator
-from tests.acceptance.test_intruders import on_host
+from tests.acceptance.watching import on_host
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500)]
 
