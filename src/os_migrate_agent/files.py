@@ -55,9 +55,14 @@ def write_text(path: str, text: str) -> None:
     new = path + NEW
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    os.rename(new, path)
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        os.rename(new, path)
+    except OSError:  # the disk is full
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)
+        raise
 
 
 def private_directory(path: str) -> str:

@@ -27,7 +27,12 @@ def verb_start(request: Json) -> Json:
             os.chmod(RUN_DIR, 0o711)  # the SSH user passes through to the sockets, and sees nothing
             os.chmod(request["directory"], 0o711)
             record = {"remove": request["files"] + request["sockets"]}
-            write_json(os.path.join(request["directory"], name + ".job"), record)
+            try:
+                write_json(os.path.join(request["directory"], name + ".job"), record)
+            except OSError:  # a stop will not find the directory
+                with contextlib.suppress(OSError):  # others of the attempt are there
+                    os.rmdir(request["directory"])
+                raise
             _systemd_run(name, request["argv"], restart=request["restart"])
     try:
         await_servers(request["sockets"], request["ready_s"], lambda: _has_failed(name))

@@ -32,6 +32,7 @@ COMMANDS = (
     "ssh-keygen",
     "sudo",
     "losetup",
+    "mount",
     "unshare",
     "setpriv",
     "mkfs.ext4",
@@ -47,7 +48,7 @@ COMMANDS = (
     "qemu-io",
 )
 PACKAGES = (
-    "nbdkit libnbd-bin openssh-server openssh-client sudo util-linux e2fsprogs qemu-utils partclone xfsprogs btrfs-progs "
+    "nbdkit libnbd-bin openssh-server openssh-client sudo util-linux mount e2fsprogs qemu-utils partclone xfsprogs btrfs-progs "
     "ntfs-3g dosfstools mtools fdisk lvm2 cryptsetup-bin"
 )
 BLOCK = 64 * 1024

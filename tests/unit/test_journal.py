@@ -201,11 +201,6 @@ def test_only_the_owner_can_read_the_file(tmp_path):
     assert (tmp_path / "journal.sqlite").stat().st_mode & 0o077 == 0
 
 
-def test_writes_are_durable_before_they_return(journal):
-    assert journal._db.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
-    assert journal._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-
-
 def test_another_connection_reads_while_a_migration_runs(tmp_path, journal, attempt):
     reader = Journal(tmp_path / "journal.sqlite")
     step = StopServer("source", SERVER)
