@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from os_migrate.errors import DigestMismatch, PlanError, SourceChanged
+from os_migrate.errors import DigestMismatch, SourceChanged
 from os_migrate.journal import AttemptState
 from os_migrate.model import GIB, ImageId, Nic, ServerId, Side, VolumeId, VolumeSpec
 from os_migrate.nbd import CopyJob, ExportJob, Job, ScanJob, ScanResult, TunnelJob
@@ -101,18 +101,17 @@ def check_source(run: Run, workload: Workload) -> None:
     """Verify that the source server is off, may leave as it is, and was not used since its disks were taken.
 
     Raises:
-        PlanError: with every reason why it can't leave.
-        SourceChanged: somebody used it since.
+        SourceChanged: it can't leave as it is, with every reason; or somebody used it since.
     """
     with run.stage("check source"):
         _refuse_used(run, workload)
+        run.perform(ReadActions("source", workload.id))  # before the look at it: a start in between must not go unseen
         source = run.world.source
         server = source.server(workload.id)
         begun = any(isinstance(record.step, DetachVolume) for record in run.steps())
         problems = source_problems(workload, server, source.volumes(), stop=False, attempt=run.attempt.id, begun=begun)
         if problems:
-            raise PlanError(problems)
-        run.perform(ReadActions("source", workload.id))
+            raise SourceChanged("; ".join(str(problem) for problem in problems), remedy="mend that, then migrate again")
 
 
 def export_volumes(run: Run, workload: Workload) -> tuple[Exported, ...]:
@@ -188,7 +187,9 @@ def create_instance(run: Run, workload: Workload, target: Target, copied: Sequen
                 run.perform(AssociateFloatingIp(f"{number}", twin, ip.existing.id, ip.fixed_ip))
             elif ip.network_id is not None:
                 run.perform(CreateFloatingIp(f"{number}", twin, ip.network_id, ip.fixed_ip, ip.description))
-        check_source(run, workload)  # and while the twin was built: as long as it isn't committed, it is the twin that goes
+        check_source(
+            run, workload
+        )  # and while the twin was built: as long as it isn't committed, it is the twin that goes
         run.enter(AttemptState.COMMITTED)
         return twin
 

@@ -4,6 +4,7 @@ import pytest
 
 from os_migrate import batch, flow
 from os_migrate.batch import Result
+from os_migrate.cli.failure import error_text
 from os_migrate.errors import DigestMismatch, SourceChanged, TransferError
 from os_migrate.journal import AttemptState, Journal
 from os_migrate.model import AttemptId, Loan, ServerStatus
@@ -150,6 +151,35 @@ def test_source_that_was_used_during_the_copy_is_not_migrated(scene):
     (outcome,) = scene.migrate(At("start CopyJob", lambda: use(scene)))
     assert outcome.result is Result.ROLLED_BACK
     assert "start" in str(outcome.error)
+    scene.assert_as_before()
+
+
+def test_source_that_somebody_started_between_two_looks_at_it_is_not_migrated(scene):
+    server_id = scene.workloads[0].id
+    start = At("server_actions", lambda: scene.source.start_server(server_id))
+
+    class StartAndStop(At):
+        def before(self, call):
+            start.before(call)
+            super().before(call)
+
+    (outcome,) = scene.migrate(StartAndStop("start CopyJob", lambda: scene.source.stop_server(server_id)))
+    assert outcome.result is Result.ROLLED_BACK
+    assert isinstance(outcome.error, SourceChanged)
+    scene.assert_as_before()
+
+
+def test_source_that_was_locked_during_the_copy_is_no_mistake_in_the_input(scene):
+    machine = scene.source._machines[scene.workloads[0].id]
+
+    def lock(*, locked=True):
+        machine.view = replace(machine.view, locked=locked)
+
+    (outcome,) = scene.migrate(At("start CopyJob", lock))
+    assert "it is locked" in str(outcome.error)
+    assert isinstance(outcome.error, SourceChanged)
+    assert "nothing was touched" not in error_text(outcome.error)
+    lock(locked=False)
     scene.assert_as_before()
 
 
