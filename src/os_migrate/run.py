@@ -134,9 +134,12 @@ class Run:
         """Look for the effect of a step that was tried before, when enough time has passed for it to be listed."""
         record = self.journal.step(self.attempt.id, step.key)
         if record is not None:
-            waited_s = max(0.0, self.world.clock.now() - record.tried)  # a clock can be set back
-            self.world.clock.sleep(max(0.0, GRACE_S - waited_s))
+            self._outlast_grace(record)
         return step.find(self.world, self._tag(step))
+
+    def _outlast_grace(self, record: StepRecord) -> None:
+        waited_s = max(0.0, self.world.clock.now() - record.tried)  # a clock can be set back
+        self.world.clock.sleep(max(0.0, GRACE_S - waited_s))
 
     def undo(self, *lifetimes: Lasts) -> None:
         """Undo the steps of the given lifetimes, last first; go on past failures and raise RollbackIncomplete at the end."""
@@ -184,6 +187,8 @@ class Run:
             made = record.result
             if made is None:
                 made = self._find_again(step)
+            elif step.handle is None and record.tried > record.started:
+                self._outlast_grace(record)  # it may have been made twice, and the first not be listed yet
             if made is not None:
                 step.undo(self.world, self._tag(step), made)
 
