@@ -5,8 +5,11 @@ order of telling, from the thread that tells.
 """
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Final
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +113,18 @@ class Progress(Event):
 
 Listener = Callable[[Event], None]
 
+_AT_WORK: Final = ContextVar("_AT_WORK", default="")
+
+
+@contextmanager
+def at_work(workload: str) -> Iterator[None]:
+    """Let `Events.tell_of_work` know what this thread works on."""
+    token = _AT_WORK.set(workload)
+    try:
+        yield
+    finally:
+        _AT_WORK.reset(token)
+
 
 class Events:
     """Pass each event to every listener."""
@@ -128,3 +143,7 @@ class Events:
         with self._lock:
             for listener in self._listeners:
                 listener(event)
+
+    def tell_of_work(self, event: Event) -> None:
+        """Tell an event of the workload that this thread works on: a port to the world doesn't know for whom it is used."""
+        self.tell(replace(event, workload=_AT_WORK.get()))

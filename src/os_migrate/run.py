@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
 from os_migrate.errors import CloudUnavailable, HostUnreachable, OSMigrateError, RollbackIncomplete, UserError
-from os_migrate.events import Retrying, StageEnded, StageStarted, StepDone, StepFailed, StepStarted, StepUndone
+from os_migrate.events import Retrying, StageEnded, StageStarted, StepDone, StepFailed, StepStarted, StepUndone, at_work
 from os_migrate.journal import Attempt, AttemptState, Journal, StepRecord, StepState, same_in_journal
 from os_migrate.model import Tag
 from os_migrate.settings import Settings
@@ -69,7 +69,8 @@ class Run:
         began = time.monotonic()
         self._stages.append(name)
         try:
-            yield
+            with at_work(workload):
+                yield
         finally:
             self._stages.pop()
         seconds = time.monotonic() - began

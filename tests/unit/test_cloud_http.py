@@ -100,8 +100,13 @@ def clock():
 
 
 @pytest.fixture
-def cloud(wire, clock):
-    return connect(CloudSettings(auth=AUTH), None, name="source", clock=clock)
+def told():
+    return []
+
+
+@pytest.fixture
+def cloud(wire, clock, told):
+    return connect(CloudSettings(auth=AUTH), None, name="source", clock=clock, tell=told.append)
 
 
 def server(**more):
@@ -185,7 +190,7 @@ def test_each_thread_has_its_own_connection(wire, cloud):
 # Errors and retries ------------------------------------------------------------------------------------------------------
 
 
-def test_reading_is_tried_again_when_the_cloud_is_busy(wire, cloud):
+def test_reading_is_tried_again_when_the_cloud_is_busy_and_each_try_is_told(wire, cloud, told):
     answers = [
         {"status_code": 503},
         {"status_code": 429, "headers": {"Retry-After": "7"}},
@@ -194,6 +199,16 @@ def test_reading_is_tried_again_when_the_cloud_is_busy(wire, cloud):
     ]
     wire.mocker.get(f"{CINDER}/volumes/v1", answers)
     assert cloud.volume(VolumeId("v1")).name == "disk"
+    assert [note.text.split(": ")[:2] for note in told] == [["source", "read volume v1"]] * 3
+    assert "HTTP 503" in told[0].text
+    assert told[2].text.endswith("timed out; trying again")
+
+
+def test_outage_that_a_wait_outlasts_is_told(wire, cloud, told):
+    gone = [{"status_code": 503}] * 6
+    wire.mocker.get(f"{CINDER}/volumes/v1", [*gone, {"json": {"volume": volume()}}])
+    cloud.await_volume(VolumeId("v1"), "available", 60)
+    assert len(told) == 5  # four tries within one look at it, and one within the next
 
 
 def test_retry_after_is_honoured(wire, cloud, monkeypatch):

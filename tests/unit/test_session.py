@@ -89,7 +89,7 @@ def test_errors_of_both_clouds_are_told_at_once(tmp_path, monkeypatch):
         def project_id(self) -> str:
             raise CloudError(f"{self.name}: wrong password", remedy=f"mend {self.name}")
 
-    monkeypatch.setattr(session.clouds, "connect", lambda *_args, name, clock: Refusing(name))
+    monkeypatch.setattr(session.clouds, "connect", lambda *_args, name, **_more: Refusing(name))
     with (
         pytest.raises(CloudError, match="source: wrong password; and destination: wrong password"),
         open_session(Settings(data_dir=tmp_path), Events(), hosts=False, lock=True),
@@ -108,7 +108,7 @@ def test_a_data_dir_belongs_to_one_project(tmp_path):
 def scene(tmp_path, monkeypatch) -> Scene:
     scene = Scene(tmp_path, Shape("one"))
     by_name = {"source": scene.source, "destination": scene.destination}
-    monkeypatch.setattr(session.clouds, "connect", lambda _settings, _path, *, name, clock: by_name[name])
+    monkeypatch.setattr(session.clouds, "connect", lambda *_args, name, **_more: by_name[name])
     return scene
 
 
