@@ -192,6 +192,7 @@ def test_each_thread_has_its_own_connection(wire, cloud):
 
 def test_reading_is_tried_again_when_the_cloud_is_busy_and_each_try_is_told(wire, cloud, told):
     answers = [
+        {"status_code": 500},
         {"status_code": 503},
         {"status_code": 429, "headers": {"Retry-After": "7"}},
         {"exc": requests.exceptions.ReadTimeout("slow")},
@@ -199,9 +200,9 @@ def test_reading_is_tried_again_when_the_cloud_is_busy_and_each_try_is_told(wire
     ]
     wire.mocker.get(f"{CINDER}/volumes/v1", answers)
     assert cloud.volume(VolumeId("v1")).name == "disk"
-    assert [note.text.split(": ")[:2] for note in told] == [["source", "read volume v1"]] * 3
-    assert "HTTP 503" in told[0].text
-    assert told[2].text.endswith("timed out; trying again")
+    assert [note.text.split(": ")[:2] for note in told] == [["source", "read volume v1"]] * 4
+    assert "HTTP 500" in told[0].text
+    assert told[3].text.endswith("timed out; trying again")
 
 
 def test_outage_that_a_wait_outlasts_is_told(wire, cloud, told):
@@ -228,7 +229,9 @@ def test_reading_gives_up_after_some_tries(wire, cloud):
     assert len(wire.asked("GET", "/volume/v3/volumes/v1")) == 5
 
 
-@pytest.mark.parametrize("answer", [{"status_code": 503}, {"exc": requests.exceptions.ReadTimeout("slow")}])
+@pytest.mark.parametrize(
+    "answer", [{"status_code": 500}, {"status_code": 503}, {"exc": requests.exceptions.ReadTimeout("slow")}]
+)
 def test_creating_is_never_sent_twice(wire, cloud, answer):
     wire.mocker.post(f"{CINDER}/volumes", **answer)
     with pytest.raises(CloudUnavailable):

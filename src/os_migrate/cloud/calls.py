@@ -2,8 +2,8 @@
 
     answer                                 raised
     404                                    NotFound
-    no answer, 429, 502, 503, 504          CloudUnavailable   (GET, PUT and DELETE were tried again before)
-    any other 4xx, 500                     Refused, a CloudError with the service's own words and the request's id
+    no answer, 429, 500, 502, 503, 504     CloudUnavailable   (GET, PUT and DELETE were tried again before)
+    any other 4xx or 5xx                   Refused, a CloudError with the service's own words and the request's id
 
 Each try after the first is told. A POST is never sent twice here: the first may have been obeyed. The runner looks before it does it again.
 """
