@@ -409,16 +409,17 @@ def test_attaching_keeps_delete_on_termination(wire, cloud):
     assert wire.body("POST", "/compute/v2.1/servers/s1/os-volume_attachments") == {"volumeAttachment": wanted}
 
 
-def test_old_cloud_attaches_what_need_not_be_deleted_with_the_server(wire, clock):
+@pytest.mark.parametrize("delete_on_termination", [False, True])
+def test_old_cloud_attaches_what_will_not_be_deleted_with_the_server_and_says_so(
+    wire, clock, told, delete_on_termination
+):
     wire.mocker.get(NOVA, json={"version": _version("v2.1", NOVA, "2.60", "2.1")})
-    cloud = connect(CloudSettings(auth=AUTH), None, name="source", clock=clock)
+    cloud = connect(CloudSettings(auth=AUTH), None, name="source", clock=clock, tell=told.append)
     attach_answers(wire)
-    with pytest.raises(CloudError, match="too old"):
-        cloud.attach_volume(ServerId("s1"), VolumeId("v1"), device=None, delete_on_termination=True)
-    attach_answers(wire)
-    cloud.attach_volume(ServerId("s1"), VolumeId("v1"), device="/dev/vdb", delete_on_termination=False)
+    cloud.attach_volume(ServerId("s1"), VolumeId("v1"), device="/dev/vdb", delete_on_termination=delete_on_termination)
     wanted = {"volumeId": "v1", "device": "/dev/vdb"}
     assert wire.body("POST", "/compute/v2.1/servers/s1/os-volume_attachments") == {"volumeAttachment": wanted}
+    assert [note.warning for note in told] == [True] * delete_on_termination
 
 
 def test_attachment_that_nova_gives_up_is_an_error(wire, cloud):
