@@ -22,7 +22,7 @@ from functools import partial
 
 from os_migrate.errors import DigestMismatch, SourceChanged
 from os_migrate.journal import AttemptState
-from os_migrate.model import GIB, ImageId, Nic, ServerId, Side, VolumeId, VolumeSpec
+from os_migrate.model import ImageId, Nic, ServerId, Side, VolumeId, VolumeSpec
 from os_migrate.nbd import CopyJob, ExportJob, Job, ScanJob, ScanResult, TunnelJob
 from os_migrate.plan import Inventory, Target, source_problems
 from os_migrate.report import WorkloadReport, report, write_report
@@ -282,13 +282,12 @@ def _bring_boot_disk(run: Run, workload: Workload, disk: Disk) -> VolumeId:
 
 
 def _boot_disk_gib(run: Run, workload: Workload, image_id: ImageId) -> int:
-    """Return the size in GiB of a volume that holds a local boot disk: never rounded down."""
+    """Return the size in GiB of a volume that holds a local boot disk."""
     source = run.world.source
     image = source.image(image_id)
     flavor_name = source.server(workload.id).flavor_name
     flavor_gib = next((f.disk_gib for f in source.flavors() if f.name == flavor_name), 0)
-    image_gib = -(-max(image.virtual_size_bytes, image.size_bytes) // GIB)
-    return max(flavor_gib, image.min_disk_gib, image_gib, 1)
+    return max(flavor_gib, image.disk_gib, 1)
 
 
 def _scan(run: Run, side: Side, volumes: Sequence[tuple[str, VolumeId]]) -> dict[str, ScanResult]:

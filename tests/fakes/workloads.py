@@ -123,7 +123,7 @@ def add_workload(
         source.add_floating_ip(source._networks[0], floating, port_id)
     if shape.holds_address:
         destination.add_floating_ip(destination._networks[0], floating)
-    brought = [destination.add_volume(f"brought {n}", bootable=not n) for n in range(shape.brought)]
+    brought = [destination.add_volume(f"brought {n}", 2, bootable=not n) for n in range(shape.brought)]
     fixed = FixedIpRef(address, Ref("private", "%auth%", "%auth%"))
     port = WorkloadPort(PortParams(Ref("private", "%auth%", "%auth%"), (fixed,), mac, "normal", None, (Ref("web"),)))
     params = WorkloadParams(
