@@ -85,6 +85,8 @@ class FakeHost:
             return self.cloud._volume(volume_id).view.size_gib * 1024**3
 
     def start(self, job: Job) -> None:
+        if self.peer is None and isinstance(job, ScanJob) and job.volume_id not in self.read_only:
+            self.violations.append(f"{job.unit} begins on a source volume that {self._name} can write to")
         with self.cloud.seam.call(self._name, f"start {type(job).__name__}") as call:
             if job.unit not in self.units:
                 self.units[job.unit] = Unit(job, self.clock.now())
@@ -114,8 +116,9 @@ class FakeHost:
 
     # Inside ----------------------------------------------------------------------------------------------------------
     def reboot(self) -> None:
-        """Forget all jobs."""
+        """Forget all jobs, and what was said of devices."""
         self.units.clear()
+        self.read_only.clear()
         self.held.clear()
 
     def fail(self, unit: str, error: str) -> None:

@@ -379,7 +379,7 @@ def same_address(one, two):
         replace(mine, params=replace(mine.params, fixed_ips_refs=other.params.fixed_ips_refs))
         for mine, other in zip(two.params.ports, one.params.ports, strict=True)
     )
-    return replace(two, params=replace(two.params, ports=ports))
+    return replace(two, params=replace(two.params, ports=ports, floating_ips=()))
 
 
 def same_mac(one, two):

@@ -58,6 +58,14 @@ def test_rebooted_host_never_makes_a_wrong_copy(scene, side, verb):
         scene.assert_as_before()
 
 
+def test_source_volumes_are_read_only_again_on_a_host_that_was_restarted_before_the_resume(scene):
+    hook = Hook()
+    Scene(_sub(scene), RICH).migrate(hook)
+    die(scene.migrate, next(n for n, c in enumerate(hook.calls) if c.verb == "start ScanJob"))
+    scene.source_host.reboot()
+    scene.assert_migrated(scene.resume())
+
+
 def test_cut_tunnel_is_a_transfer_error_and_leaves_all_as_it_was(scene):
     def cut():
         scene.clock.sleep(1)
