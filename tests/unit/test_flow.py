@@ -66,6 +66,34 @@ def test_source_volumes_are_read_only_again_on_a_host_that_was_restarted_before_
     scene.assert_migrated(scene.resume())
 
 
+@pytest.mark.parametrize("side", ["source", "destination"])
+def test_attach_limit_of_a_host_that_is_hit_leaves_all_as_it_was(scene, side):
+    host = getattr(scene, f"{side}_host")
+    host.cloud.attach_limits[host.server_id] = 2
+    (outcome,) = scene.migrate()
+    assert outcome.result is Result.ROLLED_BACK
+    assert "maximum number of volumes" in str(outcome.error)
+    scene.assert_as_before()
+
+
+@pytest.mark.parametrize("way", ["attaching", "detaching"])
+@pytest.mark.parametrize("side", ["source", "destination"])
+def test_volume_that_stays_on_its_way_is_waited_for_and_given_back_when_the_cloud_lets_go(scene, side, way):
+    cloud = getattr(scene, side)
+    cloud.sticks.add(way)
+    began = scene.clock.now()
+    (outcome,) = scene.migrate()
+    assert outcome.result is Result.ROLLBACK_INCOMPLETE
+    assert "not within 600 s" in outcome.detail
+    assert "still standing" in outcome.detail
+    assert 600 < scene.clock.now() - began < 3 * 3600
+    status = scene.source.server(scene.workloads[0].id).status
+    assert status is (ServerStatus.SHUTOFF if side == "source" else ServerStatus.ACTIVE)  # not without its volumes
+    cloud.sticks.clear()
+    scene.rollback()
+    scene.assert_as_before()
+
+
 def test_cut_tunnel_is_a_transfer_error_and_leaves_all_as_it_was(scene):
     def cut():
         scene.clock.sleep(1)
