@@ -58,6 +58,7 @@ class FakeHost:
         self.violations: list[str] = []
         self.corrupts = False
         self.lacks: tuple[str, ...] = ()
+        self.script_error = ""
         clock.listeners.append(self.go_on)
 
     @property
@@ -75,6 +76,12 @@ class FakeHost:
     def missing_tools(self) -> tuple[str, ...]:
         with self.cloud.seam.call(self._name, "missing_tools", mutates=False):
             return self.lacks
+
+    def run_script(self, text: str) -> str:
+        with self.cloud.seam.call(self._name, "run_script", mutates=False):
+            if self.script_error:
+                raise HostError(f"{self._name}: the script ended with 255: {self.script_error}")
+            return ""
 
     def await_device(self, volume_id: VolumeId, timeout_s: float, *, read_only: bool) -> int:
         with self.cloud.seam.call(self._name, "await_device", mutates=False):

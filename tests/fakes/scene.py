@@ -4,13 +4,14 @@ It knows the only two ends that a workload may have: `assert_migrated` and `asse
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from os_migrate import batch, cleanup
 from os_migrate.batch import Outcome, Result
 from os_migrate.events import Events
 from os_migrate.journal import AttemptState, Journal
-from os_migrate.model import ServerStatus, Tag
+from os_migrate.model import ImageId, ServerStatus, Tag
 from os_migrate.settings import Settings, WorkloadSettings
 from os_migrate.workload import FloatingIpMode, PortCreationMode, Workload
 from os_migrate.world import World
@@ -85,6 +86,15 @@ class Scene:
             host.cloud.delete_server(host.server_id)
             host.reboot()
         self._add_hosts()
+
+    def give_hosts_scsi(self) -> None:
+        """Let the conversion hosts have been booted from images that put their disks on a SCSI bus."""
+        for host in self.hosts:
+            image = host.cloud.add_image("scsi")
+            host.cloud._images[ImageId(image.id)].view = replace(image, properties={"hw_disk_bus": "scsi"})
+            machine = host.cloud._machines[host.server_id]
+            machine.view = replace(machine.view, image_id=ImageId(image.id))
+        self.before = self.picture()
 
     def close(self) -> None:
         self.journal.close()
@@ -230,8 +240,6 @@ def _same(before: dict[str, object], now: dict[str, object]) -> None:
 
 
 def _switched_off(picture: dict[str, object], server_ids: set[str]) -> dict[str, object]:
-    from dataclasses import replace  # noqa: PLC0415
-
     servers = picture["servers"]
     assert isinstance(servers, dict)
     off = {"status": ServerStatus.SHUTOFF, "raw_status": "SHUTOFF"}
