@@ -106,10 +106,10 @@ def check_source(run: Run, workload: Workload) -> None:
     with run.stage("check source"):
         _refuse_used(run, workload)
         run.perform(ReadActions("source", workload.id))  # before the look at it: a start in between must not go unseen
-        source = run.world.source
-        server = source.server(workload.id)
         begun = any(isinstance(record.step, DetachVolume) for record in run.steps())
-        problems = source_problems(workload, server, source.volumes(), stop=False, attempt=run.attempt.id, begun=begun)
+        volumes = run.world.source.volumes()
+        server = run.world.source.server(workload.id)  # last of all: whether it is off is what matters most
+        problems = source_problems(workload, server, volumes, stop=False, attempt=run.attempt.id, begun=begun)
         if problems:
             raise SourceChanged("; ".join(str(problem) for problem in problems), remedy="mend that, then migrate again")
 

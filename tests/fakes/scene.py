@@ -11,7 +11,7 @@ from os_migrate import batch, cleanup
 from os_migrate.batch import Outcome, Result
 from os_migrate.events import Events
 from os_migrate.journal import AttemptState, Journal
-from os_migrate.model import ImageId, ServerStatus, Tag
+from os_migrate.model import ImageId, ServerId, ServerStatus, Tag
 from os_migrate.settings import Settings, WorkloadSettings
 from os_migrate.workload import FloatingIpMode, PortCreationMode, Workload
 from os_migrate.world import World
@@ -38,6 +38,10 @@ class Scene:
         self.clock = FakeClock() if parallel == 1 else QuickClock(self.seam, 200)
         self.violations: list[str] = []
         self.workloads: list[Workload] = []
+        self.owner_started: dict[
+            ServerId, AttemptState | None
+        ] = {}  # servers that run because of that, and since which state
+        self._owed: dict[str, Sequence[bytes]] = {}
         self.source = FakeCloud("source", self.clock, self.seam, latency)
         self.destination = FakeCloud("destination", self.clock, self.seam, latency)
         furnish(self.source, self.destination)
@@ -120,6 +124,17 @@ class Scene:
         self._restart(hook)
         return cleanup.clean_up(self.world, cleanup.find(self.world, ()), self.settings)
 
+    def owner_starts(self, workload: Workload) -> None:
+        """Let the owner of a source server start it, if it is off: from then on it is theirs that it runs beside its twin."""
+        machine = self.source._machines[workload.id]
+        if machine.view.status is not ServerStatus.SHUTOFF:
+            return
+        for twin in self.twins(workload):
+            if self.destination._machines[twin].booted_with is not None:  # from then on the two differ
+                self._owed.setdefault(twin, expected_disks(self.source, self.destination, workload))
+        self.owner_started[workload.id] = self.state
+        self.source._switch(machine, "powering-on", self.source.latency.start, ServerStatus.ACTIVE)
+
     @property
     def state(self) -> AttemptState | None:
         """Return the state of the last attempt."""
@@ -155,8 +170,9 @@ class Scene:
     def assert_as_before(self) -> None:
         """Check that both clouds are as they were when the scene began."""
         self.assert_nothing_left()
+        theirs = set(self.owner_started)
         for before, now in zip(self.before, self.picture(), strict=True):
-            _same(before, now)
+            _same(_switched_off(before, theirs), _switched_off(now, theirs))
 
     def assert_migrated(self, outcomes: Sequence[Outcome] | None = None, *, floating_ips: bool = True) -> None:
         """Check that all workloads were migrated, whole, and that the source is as it was, but off."""
@@ -169,7 +185,7 @@ class Scene:
                 self._assert_floating_ips(shape, workload)
         self._assert_only_twins_are_new()
         off = {w.id for w in self.workloads}
-        _same(_switched_off(self.before[0], off), _switched_off(self.picture()[0], set()))
+        _same(_switched_off(self.before[0], off), _switched_off(self.picture()[0], set(self.owner_started)))
 
     def twins(self, workload: Workload) -> list[str]:
         twins = [m.view for m in self.destination._machines.values()]
@@ -180,7 +196,8 @@ class Scene:
         assert len(twins) == 1, twins
         twin = self.destination._machines[twins[0]]
         assert twin.view.status is ServerStatus.ACTIVE
-        assert list(twin.booted_with or ()) == list(expected_disks(self.source, self.destination, workload))
+        owed = self._owed.get(twins[0]) or expected_disks(self.source, self.destination, workload)
+        assert list(twin.booted_with or ()) == list(owed)
         if workload.migration.data_copy:
             ours = [v.delete_on_termination for v in twin.view.volumes]
             theirs = [v.delete_on_termination for v in self.source._machines[workload.id].view.volumes]
@@ -226,6 +243,9 @@ class Scene:
             if source is None:
                 continue
             if source.view.status not in on and source.task != "powering-on":
+                self.owner_started.pop(workload.id, None)
+                continue
+            if workload.id in self.owner_started:
                 continue
             for twin in self.twins(workload):
                 if self.destination._machines[twin].view.status in on | {ServerStatus.BUILD}:

@@ -169,7 +169,9 @@ def _volume(source: FakeCloud, volume_id: VolumeId) -> WorkloadVolume:
 
 def expected_disks(source: FakeCloud, destination: FakeCloud, workload: Workload) -> Sequence[bytes]:
     """Return the bytes that the twin's disks are to hold when it first runs."""
-    disks = source.disks(workload.id)
+    local = source._machines[workload.id].local
+    disks = [] if local is None else [local]
+    disks += [source._volumes[v.info.id].data for v in workload.params.volumes]
     migration = workload.migration
     if not migration.data_copy:
         chosen = [c.uuid for c in (migration.boot_volume, *migration.additional_volumes) if c.uuid]
