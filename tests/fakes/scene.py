@@ -11,7 +11,7 @@ from os_migrate import batch, cleanup
 from os_migrate.batch import Outcome, Result
 from os_migrate.events import Events
 from os_migrate.journal import AttemptState, Journal
-from os_migrate.model import ImageId, ServerId, ServerStatus, Tag
+from os_migrate.model import ImageId, Loan, ServerId, ServerStatus, Tag
 from os_migrate.settings import Settings, WorkloadSettings
 from os_migrate.workload import FloatingIpMode, PortCreationMode, Workload
 from os_migrate.world import World
@@ -129,10 +129,11 @@ class Scene:
         machine = self.source._machines[workload.id]
         if machine.view.status is not ServerStatus.SHUTOFF:
             return
-        for twin in self.twins(workload):
-            if self.destination._machines[twin].booted_with is not None:  # from then on the two differ
-                self._owed.setdefault(twin, expected_disks(self.source, self.destination, workload))
-        self.owner_started[workload.id] = self.state
+        booted = [t for t in self.twins(workload) if self.destination._machines[t].booted_with is not None]
+        for twin in booted:  # from then on the two differ
+            self._owed.setdefault(twin, expected_disks(self.source, self.destination, workload))
+        committed = self.state in {AttemptState.COMMITTED, AttemptState.MIGRATED}
+        self.owner_started[workload.id] = committed or (bool(booted) and Loan.of(machine.view) is None)
         self.source._switch(machine, "powering-on", self.source.latency.start, ServerStatus.ACTIVE)
 
     @property
