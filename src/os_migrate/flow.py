@@ -187,9 +187,7 @@ def create_instance(run: Run, workload: Workload, target: Target, copied: Sequen
                 run.perform(AssociateFloatingIp(f"{number}", twin, ip.existing.id, ip.fixed_ip))
             elif ip.network_id is not None:
                 run.perform(CreateFloatingIp(f"{number}", twin, ip.network_id, ip.fixed_ip, ip.description))
-        check_source(
-            run, workload
-        )  # and while the twin was built: as long as it isn't committed, it is the twin that goes
+        check_source(run, workload)  # or while the twin was built: until the commit it is the twin that goes
         run.enter(AttemptState.COMMITTED)
         return twin
 
