@@ -4,7 +4,7 @@ a volume       snapshot of it ──> volume from the snapshot
 a local disk   image of its server ──> volume from the image
 """
 
-from os_migrate.model import GIB, ImageId, ServerId, Side, VolumeId, VolumeSpec
+from os_migrate.model import ImageId, ServerId, Side, VolumeId, VolumeSpec
 from os_migrate.run import Run
 from os_migrate.steps.servers import SnapshotServer
 from os_migrate.steps.volumes import CreateVolume, SnapshotVolume
@@ -28,10 +28,9 @@ def bring_local_disk(
 
 
 def _boot_disk_gib(run: Run, server_id: ServerId, image_id: ImageId) -> int:
-    """Return the size in GiB of a volume that holds a local boot disk: never rounded down."""
+    """Return the size in GiB of a volume that holds a local boot disk."""
     source = run.world.source
     image = source.image(image_id)
     flavor_name = source.server(server_id).flavor_name
     flavor_gib = next((f.disk_gib for f in source.flavors() if f.name == flavor_name), 0)
-    image_gib = -(-max(image.virtual_size_bytes, image.size_bytes) // GIB)
-    return max(flavor_gib, image.min_disk_gib, image_gib, 1)
+    return max(flavor_gib, image.disk_gib, 1)

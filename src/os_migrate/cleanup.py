@@ -282,6 +282,8 @@ def _found(
         problem = f"its source server {strange} isn't in this source project: use the credentials for its own; if it was deleted: {force}"
     elif astray := [v.id for v in source.volumes if _is_astray(v, attempt, source)]:
         problem = f"volumes {', '.join(astray)} of its server are attached to another server now: detach them there"
+    elif twins and any(s.id == server_id and s.status is not ServerStatus.SHUTOFF for s in source.servers):
+        problem = f"its source server runs too: stop that to keep {twins[0]}, or delete {twins[0]} to keep that"
     return Found(attempt, server_id, name, effects, twins[0] if twins else None, busy, problem)
 
 

@@ -6,7 +6,7 @@ OSMigrateError                 1  a fault of ours
  │   └─ PlanError              2  all problems of a run at once
  ├─ CloudError                 3  a cloud refused, or went wrong after it accepted
  │   ├─ NotFound               3  the resource isn't there (any more)
- │   ├─ SourceChanged          3  the source server was used since its disks were taken
+ │   ├─ SourceChanged          3  the source server was used since its disks were taken, or can't leave any more
  │   └─ CloudUnavailable       3  passes: the same call may succeed later
  ├─ HostError                  4  a conversion host
  │   ├─ HostUnreachable        4  passes: no SSH connection
@@ -79,7 +79,7 @@ class NotFound(CloudError):
 
 
 class SourceChanged(CloudError):
-    """The source server was used since its disks were taken: what was copied is out of date."""
+    """The source server was used since its disks were taken, so that the copy is out of date; or it can't leave any more."""
 
 
 class CloudUnavailable(CloudError):

@@ -5,8 +5,11 @@ order of telling, from the thread that tells.
 """
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Final
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +120,18 @@ class Progress(Event):
 
 Listener = Callable[[Event], None]
 
+_AT_WORK: Final = ContextVar("_AT_WORK", default="")
+
+
+@contextmanager
+def at_work(workload: str) -> Iterator[None]:
+    """Let `Events.tell_of_work` know what this thread works on."""
+    token = _AT_WORK.set(workload)
+    try:
+        yield
+    finally:
+        _AT_WORK.reset(token)
+
 
 class Events:
     """Pass each event to every listener. One that fails stops no migration: `failure` says at the end how the first did."""
@@ -139,3 +154,7 @@ class Events:
                     listener(event)
                 except Exception as error:  # noqa: BLE001 (a dead pipe, a full disk, a fault of ours: it is only told)
                     self.failure = self.failure or f"{type(error).__name__}: {error}"
+
+    def tell_of_work(self, event: Event) -> None:
+        """Tell an event of the workload that this thread works on: a port to the world doesn't know for whom it is used."""
+        self.tell(replace(event, workload=_AT_WORK.get()))

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from os_migrate.bring import bring_local_disk, bring_volume
-from os_migrate.errors import DigestMismatch, PlanError, SourceChanged
+from os_migrate.errors import DigestMismatch, SourceChanged
 from os_migrate.events import Note
 from os_migrate.journal import AttemptState
 from os_migrate.model import Nic, ServerId, Side, VolumeId, VolumeSpec
@@ -114,18 +114,17 @@ def check_source(run: Run, workload: Workload) -> None:
     """Verify that the source server is off, may leave as it is, and was not used since its disks were taken.
 
     Raises:
-        PlanError: with every reason why it can't leave.
-        SourceChanged: somebody used it since.
+        SourceChanged: it can't leave as it is, with every reason; or somebody used it since.
     """
     with run.stage("check source"):
         _refuse_used(run, workload)
-        source = run.world.source
-        server = source.server(workload.id)
+        run.perform(ReadActions("source", workload.id))  # before the look at it: a start in between must not go unseen
         begun = any(isinstance(record.step, DetachVolume) for record in run.steps())
-        problems = source_problems(workload, server, source.volumes(), stop=False, attempt=run.attempt.id, begun=begun)
+        volumes = run.world.source.volumes()
+        server = run.world.source.server(workload.id)  # last of all: whether it is off is what matters most
+        problems = source_problems(workload, server, volumes, stop=False, attempt=run.attempt.id, begun=begun)
         if problems:
-            raise PlanError(problems)
-        run.perform(ReadActions("source", workload.id))
+            raise SourceChanged("; ".join(str(problem) for problem in problems), remedy="mend that, then migrate again")
 
 
 def export_volumes(run: Run, workload: Workload) -> tuple[Exported, ...]:
@@ -198,6 +197,7 @@ def create_instance(run: Run, workload: Workload, target: Target, copied: Sequen
                 run.perform(AssociateFloatingIp(f"{number}", twin, ip.existing.id, ip.fixed_ip))
             elif ip.network_id is not None:
                 run.perform(CreateFloatingIp(f"{number}", twin, ip.network_id, ip.fixed_ip, ip.description))
+        check_source(run, workload)  # or while the twin was built: until the commit it is the twin that goes
         run.enter(AttemptState.COMMITTED)
         return twin
 

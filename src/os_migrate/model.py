@@ -145,13 +145,19 @@ class Flavor(Named):
 
 @dataclass(frozen=True)
 class Image(Named):
-    """An image; `min_disk_gib` and `virtual_size_bytes` say how large a volume from it must be."""
+    """An image."""
 
     status: str = "active"
     min_disk_gib: int = 0
+    min_ram_mib: int = 0
     virtual_size_bytes: int = 0
     size_bytes: int = 0
     properties: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def disk_gib(self) -> int:
+        """Return how large a disk or a volume from it must be: never rounded down."""
+        return max(self.min_disk_gib, -(-max(self.virtual_size_bytes, self.size_bytes) // GIB))
 
 
 @dataclass(frozen=True)

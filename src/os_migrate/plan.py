@@ -3,7 +3,7 @@
 Pure: it looks only at what it is given, and finds every problem at once. `Inventory` is what a destination holds, listed once a run.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -30,6 +30,7 @@ from os_migrate.model import (
     Tag,
     Volume,
 )
+from os_migrate.sizes import small_flavor, small_volumes
 from os_migrate.workload import (
     CURRENT,
     FloatingIpMode,
@@ -126,6 +127,7 @@ def resolve(workload: Workload, inventory: Inventory) -> Target:
     for group in params.security_group_refs:
         look.up("security group", inventory.security_groups, group, "import the security groups")
     _check_volumes(workload, look)
+    _check_flavor(workload, look, flavor_id, image_id)
     target = Target(
         flavor_id=FlavorId(flavor_id),
         image_id=ImageId(image_id) if image_id else None,
@@ -180,6 +182,7 @@ def source_problems(
     if workload.migration.data_copy and not begun:
         wanted = sorted(v.info.id for v in workload.params.volumes)
         attached = sorted(a.volume_id for a in server.volumes)
+        said_gib = {v.info.id: v.info.size for v in workload.params.volumes}
         if wanted != attached:
             problem(
                 f"its volumes are {attached or 'none'}, the file says {wanted or 'none'}",
@@ -188,6 +191,12 @@ def source_problems(
         for volume in volumes:
             if volume.id not in attached:
                 continue
+            size_gib = said_gib.get(volume.id, volume.size_gib)
+            if volume.size_gib != size_gib:
+                problem(
+                    f"volume {volume.name or volume.id} has {volume.size_gib} GiB, the file says {size_gib}",
+                    "export it again: a volume is migrated at its size",
+                )
             if volume.multiattach and len(volume.attachments) > 1:
                 problem(f"volume {volume.name or volume.id} is attached to other servers too", "detach it there first")
             if volume.encrypted:
@@ -259,6 +268,8 @@ def _check_volumes(workload: Workload, look: _Lookup) -> None:
                 look.problem(f"there is no volume {choice.uuid} in the destination", "copy it, or edit the uuid")
             elif volume.status != "available":
                 look.problem(f"destination volume {choice.uuid} is {volume.status}", "it must be available")
+        for what, remedy in small_volumes(workload, there):
+            look.problem(what, remedy)
         return
     wanted = [v.params.volume_type for v in workload.params.volumes] + [migration.boot_volume_params.volume_type]
     for name in sorted({name for name in wanted if name}):
@@ -268,6 +279,15 @@ def _check_volumes(workload: Workload, look: _Lookup) -> None:
     ]
     for name in sorted({name for name in zones if name}):
         look.up("volume availability zone", look.inventory.volume_zones, Ref(name), "edit it; null lets Cinder choose")
+
+
+def _check_flavor(workload: Workload, look: _Lookup, flavor_id: str, image_id: str | None) -> None:
+    flavor = next((f for f in look.inventory.flavors if f.id == flavor_id), None)
+    image = next((i for i in look.inventory.images if i.id == image_id), None)
+    boot = next((v for v in look.inventory.volumes if v.id == workload.migration.boot_volume.uuid), None)
+    if flavor is not None:
+        for what, remedy in small_flavor(workload, flavor, image, boot):
+            look.problem(what, remedy)
 
 
 def _port(port: WorkloadPort, workload: Workload, look: _Lookup) -> PortSpec:
@@ -312,12 +332,21 @@ def _floating_ips(workload: Workload, look: _Lookup) -> Iterable[FloatingIpTarge
     mode = workload.migration.floating_ip_mode
     if mode is FloatingIpMode.SKIP:
         return
+    addresses = {fixed.ip_address for port in workload.params.ports for fixed in port.params.fixed_ips_refs}
     for ip in workload.params.floating_ips:
-        yield _floating_ip(ip, mode, look)
+        yield _floating_ip(ip, mode, addresses, look)
 
 
-def _floating_ip(ip: WorkloadFloatingIp, mode: FloatingIpMode, look: _Lookup) -> FloatingIpTarget:
+def _floating_ip(
+    ip: WorkloadFloatingIp, mode: FloatingIpMode, addresses: Collection[str], look: _Lookup
+) -> FloatingIpTarget:
     address = ip.params.floating_ip_address
+    fixed = ip.params.fixed_ip_address
+    if fixed is not None and fixed not in addresses:
+        look.problem(
+            f"no port has its fixed address {fixed}, which floating IP {address} is for",
+            "edit fixed_ip_address, or null it for the first port",
+        )
     held = next((f for f in look.inventory.floating_ips if f.address == address), None)
     existing = held if mode is not FloatingIpMode.NEW and held is not None and held.port_id is None else None
     if mode is FloatingIpMode.EXISTING and existing is None:

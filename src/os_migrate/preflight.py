@@ -1,10 +1,11 @@
 """What is checked of a run before anything is touched. Everything is looked up once, however many workloads there are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from os_migrate.errors import HostError, PlanError, Problem
-from os_migrate.model import Side
-from os_migrate.plan import Inventory, claims, host_problems, resolve, source_problems, twin_of
+from os_migrate.errors import HostError, NotFound, PlanError, Problem
+from os_migrate.hosts.check import link_problems
+from os_migrate.model import ServerId, Side
+from os_migrate.plan import HOST_DISKS, Inventory, claims, host_problems, resolve, source_problems, twin_of
 from os_migrate.settings import Settings
 from os_migrate.workload import Workload
 from os_migrate.world import Cloud, World
@@ -35,11 +36,12 @@ class Preflight:
 
     def __init__(self, world: World, settings: Settings, workloads: Sequence[Workload]) -> None:
         self.inventory = take_inventory(world.destination)
+        self._world = world
         self._settings = settings
         self._servers = {server.id: server for server in world.source.servers()}
         self._volumes = world.source.volumes()
         self._hosts = {h.server_id for h in (world.source_host, world.destination_host) if h is not None}
-        self._host_problems = _host_problems(world) if any(self._is_to_copy(w) for w in workloads) else []
+        self._host_problems = _host_problems(world, settings) if any(self._is_to_copy(w) for w in workloads) else []
         self._claimed: dict[str, Workload] = {}
 
     def reason_to_skip(self, workload: Workload) -> str:
@@ -58,6 +60,7 @@ class Preflight:
         problems = source_problems(workload, server, self._volumes, stop=stop)
         if workload.copies:
             problems += self._host_problems
+            problems += _slot_problems(self._world, workload)
         try:
             wanted = claims(workload, resolve(workload, self.inventory))
         except PlanError as unresolved:
@@ -73,8 +76,8 @@ class Preflight:
         return workload.copies and not self.reason_to_skip(workload)
 
 
-def _host_problems(world: World) -> list[Problem]:
-    """Return why the conversion hosts can't be used: absent, unreachable, or without a tool."""
+def _host_problems(world: World, settings: Settings) -> list[Problem]:
+    """Return why the conversion hosts can't be used: absent, unreachable, without a tool, or without a link."""
     problems = host_problems(source=world.source_host is not None, destination=world.destination_host is not None)
     for side, host in ((Side.SOURCE, world.source_host), (Side.DESTINATION, world.destination_host)):
         if host is None:
@@ -85,4 +88,33 @@ def _host_problems(world: World) -> list[Problem]:
                 problems.append(Problem(where, f"it lacks {', '.join(missing)}", "run `os-migrate hosts deploy`"))
         except HostError as error:
             problems.append(Problem(where, error.what, error.remedy))
+    source, destination = world.source_host, world.destination_host
+    if not problems and settings.conversion.link and source is not None and destination is not None:
+        problems.extend(link_problems(settings, destination, source.server_id, source.address))
     return problems
+
+
+def _slot_problems(world: World, workload: Workload) -> Iterator[Problem]:
+    """Yield the conversion hosts that can't take all disks of a workload at a time."""
+    if workload.copied_disks <= HOST_DISKS:
+        return
+    for side, host in ((Side.SOURCE, world.source_host), (Side.DESTINATION, world.destination_host)):
+        if host is not None and not _has_scsi(world.cloud(side), host.server_id):
+            yield Problem(
+                f"{side} conversion host {host.name!r}",
+                f"it takes {HOST_DISKS} disks, and {workload.copied_disks} are to be copied",
+                "deploy hosts from an image with hw_disk_bus=scsi and hw_scsi_model=virtio-scsi",
+            )
+
+
+def _has_scsi(cloud: Cloud, server_id: ServerId) -> bool:
+    """Say whether a server's disks are on a SCSI bus, which has room for hundreds, by what it was booted from."""
+    try:
+        server = cloud.server(server_id)
+        if server.image_id is not None:
+            properties = cloud.image(server.image_id).properties
+        else:
+            properties = cloud.volume(server.volumes[0].volume_id).image_metadata
+    except (NotFound, IndexError):
+        return False
+    return properties.get("hw_disk_bus") == "scsi"

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
 from os_migrate.errors import CloudUnavailable, HostUnreachable, OSMigrateError, RollbackIncomplete, UserError
-from os_migrate.events import Retrying, StageEnded, StageStarted, StepDone, StepFailed, StepStarted, StepUndone
+from os_migrate.events import Retrying, StageEnded, StageStarted, StepDone, StepFailed, StepStarted, StepUndone, at_work
 from os_migrate.journal import Attempt, AttemptState, Journal, StepRecord, StepState, same_in_journal
 from os_migrate.model import AttemptId, Tag
 from os_migrate.settings import Settings
@@ -106,7 +106,8 @@ class Run:
         began = time.monotonic()
         self._stages.append(name)
         try:
-            yield
+            with at_work(workload):
+                yield
         finally:
             self._stages.pop()
         seconds = time.monotonic() - began
@@ -171,9 +172,12 @@ class Run:
         """Look for the effect of a step that was tried before, when enough time has passed for it to be listed."""
         record = self.journal.step(self.attempt.id, step.key)
         if record is not None:
-            waited_s = max(0.0, self.world.clock.now() - record.tried)  # a clock can be set back
-            self.world.clock.sleep(max(0.0, GRACE_S - waited_s))
+            self._outlast_grace(record)
         return step.find(self.world, self._tag(step))
+
+    def _outlast_grace(self, record: StepRecord) -> None:
+        waited_s = max(0.0, self.world.clock.now() - record.tried)  # a clock can be set back
+        self.world.clock.sleep(max(0.0, GRACE_S - waited_s))
 
     def undo(self, *lifetimes: Lasts) -> None:
         """Undo the steps of the given lifetimes, last first; go on past failures and raise RollbackIncomplete at the end."""
@@ -221,6 +225,8 @@ class Run:
             made = record.result
             if made is None:
                 made = self._find_again(step)
+            elif step.handle is None and record.tried > record.started:
+                self._outlast_grace(record)  # it may have been made twice, and the first not be listed yet
             if made is not None:
                 step.undo(self.world, self._tag(step), made)
 

@@ -60,8 +60,10 @@ def open_session(settings: Settings, events: Events, *, hosts: bool, lock: bool)
             stack.enter_context(locked(settings.data_dir))
         journal = stack.enter_context(open_journal(settings.data_dir))
         clock = SystemClock()
-        source = clouds.connect(settings.source, settings.clouds_path, name="source", clock=clock)
-        destination = clouds.connect(settings.destination, settings.clouds_path, name="destination", clock=clock)
+        source, destination = (
+            clouds.connect(cloud, settings.clouds_path, name=side.value, clock=clock, tell=events.tell_of_work)
+            for side, cloud in ((Side.SOURCE, settings.source), (Side.DESTINATION, settings.destination))
+        )
         project_id = _log_in(source, destination)
         claim(settings.data_dir, project_id)
         sides: Clouds = {Side.SOURCE: source, Side.DESTINATION: destination}

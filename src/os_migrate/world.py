@@ -221,6 +221,9 @@ class Host(Protocol):
     def tools(self) -> Sequence[tuple[str, str]]:
         """Return what this host works with, its system and Python among it: names with their versions."""
 
+    def run_script(self, text: str) -> str:
+        """Run a bash script as the SSH user; return what it printed. Raise HostError if it ended with anything but 0."""
+
     def await_device(self, volume_id: VolumeId, timeout_s: float, *, read_only: bool) -> int:
         """Wait until the guest sees the volume, by its serial; return its size in bytes. Let nobody there write to it, if so asked."""
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from os_migrate.errors import OSMigrateError
+from os_migrate.errors import CloudError, OSMigrateError
+from os_migrate.journal import AttemptState
 from tests.fakes.scene import Scene
 from tests.fakes.seam import Call, Hook, Killed
 
@@ -69,6 +70,67 @@ class FailAt(Hook):
         if self.struck == call and self.more:
             self.more -= 1
             raise self.error(f"{call}: struck again by the test")
+
+
+class FailAndDie(FailAt):
+    """Let the call of the given number fail, and die before that of another number, in the undo."""
+
+    def __init__(self, number: int, death: int) -> None:
+        super().__init__(number, CloudError)
+        self.death = death
+
+    def before(self, call: Call) -> None:
+        if len(self.calls) == self.death:
+            raise Killed(str(call))
+        super().before(call)
+
+
+class FailAndSurvey(FailAt):
+    """Let the call of the given number fail, and note the instants from then on."""
+
+    def __init__(self, number: int, scene: Scene) -> None:
+        super().__init__(number, CloudError)
+        self.survey = Survey(scene)
+
+    def before(self, call: Call) -> None:
+        self.survey.before(call)
+        super().before(call)
+
+    @property
+    def instants(self) -> list[int]:
+        return [n for n in self.survey.instants if n > self.number]
+
+
+class Commit(Hook):
+    """Note the number of the write that commits."""
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__()
+        self.number = 0
+        self._scene = scene
+
+    def after(self, call: Call) -> None:
+        if not self.number and call.where == "journal" and self._scene.state is AttemptState.COMMITTED:
+            self.number = len(self.calls) - 1
+
+
+class OwnerStartsAt(Hook):
+    """Let the owner of the source server start it before the call of the given number, or the next to a cloud or a host.
+
+    Between the last look at the server and the commit there is but one write to the journal: no look can close that.
+    """
+
+    def __init__(self, number: int, scene: Scene) -> None:
+        super().__init__()
+        self.number = number
+        self._scene = scene
+        self._done = False
+
+    def before(self, call: Call) -> None:
+        if not self._done and len(self.calls) >= self.number and call.where != "journal":
+            self._done = True
+            self._scene.owner_starts(self._scene.workloads[0])
+        super().before(call)
 
 
 class DoomAt(Hook):

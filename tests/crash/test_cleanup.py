@@ -12,7 +12,7 @@ from os_migrate.journal import AttemptState
 from os_migrate.model import AttemptId, Loan, ServerStatus, Side, Tag, VolumeSpec
 from os_migrate.run import GRACE_S
 from tests.crash.conftest import Points, Scenes
-from tests.crash.instants import FailAt, Survey, die, sample
+from tests.crash.instants import Commit, FailAt, Survey, die, sample
 from tests.crash.test_crashes import CASES, COMMITTED, IDS, RICH, instants
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.scene import Scene
@@ -204,6 +204,21 @@ def test_attempt_is_held_again_when_its_connection_broke(scenes: Scenes, monkeyp
             while attempt not in scene.destination_host.held:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
+
+
+def test_twin_whose_source_was_started_before_the_commit_is_for_a_person_to_judge(scenes: Scenes):
+    with scenes(RICH) as scene:
+        commit = Commit(scene)
+        scene.migrate(commit)
+    with scenes(RICH) as scene:
+        die(scene.migrate, commit.number)
+        scene.owner_starts(scene.workloads[0])
+        assert scene.cleanup() == []
+        (found,) = cleanup.find(scene.world, ())
+        (twin,) = scene.twins(scene.workloads[0])
+        assert found.problem == f"its source server runs too: stop that to keep {twin}, or delete {twin} to keep that"
+        scene.destination.delete_server(twin)
+        assert_clean(scene, scene.cleanup(), None)
 
 
 def test_lent_volume_that_is_on_another_server_now_is_for_a_person_to_detach(scenes: Scenes):

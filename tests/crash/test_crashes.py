@@ -5,7 +5,7 @@ import pytest
 from os_migrate.batch import Result
 from os_migrate.journal import AttemptState
 from tests.crash.conftest import Points, Scenes
-from tests.crash.instants import Survey, die
+from tests.crash.instants import Commit, OwnerStartsAt, Survey, die, sample
 from tests.fakes.state import PROMPT, Latency
 from tests.fakes.workloads import BY_NAME, SHAPES, Shape
 
@@ -50,6 +50,29 @@ def test_rollback_undoes_what_died_at_any_instant_before_the_commit(scenes: Scen
             outcomes = scene.rollback()
             assert all(o.result is Result.ROLLED_BACK for o in outcomes), outcomes
             scene.assert_as_before()
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_source_that_its_owner_starts_at_any_instant_runs_beside_no_twin_but_a_committed_one(
+    scenes: Scenes, points: Points, shape
+):
+    with scenes(shape) as scene:
+        hook = Commit(scene)
+        scene.migrate(hook)
+    build = next(n for n, c in enumerate(hook.calls) if c.verb == "create_server")
+    calls = {*sample(instants(scenes, shape, PROMPT), 25), *range(build, hook.number + 10)}
+    ends = set()
+    for number in points(sorted(calls)):
+        with scenes(shape) as scene:
+            (outcome,) = scene.migrate(OwnerStartsAt(number, scene))
+            too_late = scene.owner_started.get(scene.workloads[0].id)
+            ends.add((outcome.result, too_late))
+            if outcome.result is Result.MIGRATED:
+                assert too_late is not False
+                scene.assert_migrated()
+            else:
+                scene.assert_as_before()
+    assert {(Result.ROLLED_BACK, False), (Result.MIGRATED, True)} <= ends
 
 
 def test_resume_with_other_conversion_hosts_ends_well(scenes: Scenes, points: Points):

@@ -6,7 +6,8 @@ import pytest
 
 from os_migrate.journal import AttemptState
 from tests.crash.conftest import Points, Scenes
-from tests.crash.instants import KillAt, Survey, die, sample
+from tests.crash.instants import Commit, FailAndDie, FailAndSurvey, KillAt, Survey, die, sample
+from tests.crash.test_failures import calls
 from tests.fakes.scene import Scene
 from tests.fakes.seam import Killed
 from tests.fakes.state import PROMPT, Latency
@@ -20,6 +21,9 @@ WALKS = 25
 
 CASES = [(RICH, PROMPT), (RICH, Latency.slow()), (RICH, Latency(listing=8.0)), (LOCAL, Latency(listing=8.0))]
 IDS = ["prompt", "slow", "forgetful", "forgetful_image"]
+
+DEEPEST = [*((shape, PROMPT) for shape in SHAPES), *CASES[1:]]
+DEEPEST_IDS = [*map(str, SHAPES), *IDS[1:]]
 
 
 def twice(scenes: Scenes, shape, latency, act: str) -> list[tuple[int, int]]:
@@ -78,6 +82,56 @@ def test_death_while_rolling_back_is_made_good(scenes: Scenes, points: Points, s
                 getattr(scene, last)()
             # A death before the first record of the rollback leaves the migration to be resumed.
             assert_final(scene)
+
+
+@pytest.mark.parametrize(("shape", "latency"), DEEPEST, ids=DEEPEST_IDS)
+def test_death_at_any_instant_of_the_deepest_undo_is_made_good(scenes: Scenes, points: Points, shape, latency):
+    """Die first when all is there but the commit, so that everything has to be undone."""
+    commit = commit_of(scenes, shape, latency)
+    with scenes(shape, latency=latency) as scene:
+        assert die(scene.migrate, commit)
+        survey = Survey(scene)
+        scene.rollback(survey)
+    for number in points(survey.instants):
+        with scenes(shape, latency=latency) as scene:
+            die(scene.migrate, commit)
+            assert die(scene.rollback, number)
+            end(scene, "rollback" if number % 2 else "resume")
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_death_at_any_instant_of_the_undo_after_a_late_failure_is_made_good(scenes: Scenes, points: Points, shape):
+    """Let the last look before the commit fail, and die while everything is undone."""
+    with scenes(shape) as scene:
+        hook = Commit(scene)
+        scene.migrate(hook)
+        last_look = max(n for n in range(hook.number) if hook.calls[n].where != "journal")
+    die_in_undo(scenes, points, shape, last_look)
+
+
+def test_death_in_the_undo_after_any_failure_is_made_good(scenes: Scenes, points: Points):
+    for number in sample(calls(scenes, RICH, mutating=True), FIRST_DEATHS):
+        die_in_undo(scenes, points, RICH, number, SECOND_DEATHS)
+
+
+def die_in_undo(scenes: Scenes, points: Points, shape, failure: int, at_most: int = 10_000) -> None:
+    with scenes(shape) as scene:
+        survey = FailAndSurvey(failure, scene)
+        scene.migrate(survey)
+        instants = survey.instants
+    for number in points(sample(instants, at_most)):
+        with scenes(shape) as scene:
+            with pytest.raises(Killed):
+                scene.migrate(FailAndDie(failure, number))
+            end(scene, "rollback" if number % 2 else "resume")
+
+
+def commit_of(scenes: Scenes, shape, latency) -> int:
+    """Return the number of the call that commits a migration."""
+    with scenes(shape, latency=latency) as scene:
+        hook = Commit(scene)
+        scene.migrate(hook)
+        return hook.number
 
 
 @pytest.mark.parametrize("latency", [PROMPT, Latency.slow(), Latency(listing=8.0)], ids=["prompt", "slow", "forgetful"])

@@ -111,7 +111,7 @@ def test_what_is_accepted_and_goes_wrong_later_leaves_all_as_it_was(scenes: Scen
     assert doomed
 
 
-@pytest.mark.parametrize("shape", TWO, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_double_that_was_listed_too_late_is_swept(scenes: Scenes, points: Points, shape):
     late = Latency(listing=15.0)
     for number in points(calls(scenes, shape, late, mutating=True)):

@@ -60,6 +60,7 @@ class FakeHost:
         self.violations: list[str] = []
         self.corrupts = False
         self.lacks: tuple[str, ...] = ()
+        self.script_error = ""
         clock.listeners.append(self.go_on)
 
     @property
@@ -82,6 +83,12 @@ class FakeHost:
         with self.cloud.seam.call(self._name, "tools", mutates=False):
             return (("system", "fake 1"), ("nbdkit", "1.32.5"))
 
+    def run_script(self, text: str) -> str:
+        with self.cloud.seam.call(self._name, "run_script", mutates=False):
+            if self.script_error:
+                raise HostError(f"{self._name}: the script ended with 255: {self.script_error}")
+            return ""
+
     def await_device(self, volume_id: VolumeId, timeout_s: float, *, read_only: bool) -> int:
         with self.cloud.seam.call(self._name, "await_device", mutates=False):
             if not self._sees(volume_id):
@@ -91,6 +98,8 @@ class FakeHost:
             return self.cloud._volume(volume_id).view.size_gib * 1024**3
 
     def start(self, job: Job) -> None:
+        if self.peer is None and isinstance(job, ScanJob) and job.volume_id not in self.read_only:
+            self.violations.append(f"{job.unit} begins on a source volume that {self._name} can write to")
         with self.cloud.seam.call(self._name, f"start {type(job).__name__}") as call:
             if job.unit not in self.units:
                 self.units[job.unit] = Unit(job, self.clock.now())
@@ -120,8 +129,9 @@ class FakeHost:
 
     # Inside ----------------------------------------------------------------------------------------------------------
     def reboot(self) -> None:
-        """Forget all jobs."""
+        """Forget all jobs, and what was said of devices."""
         self.units.clear()
+        self.read_only.clear()
         self.held.clear()
 
     def fail(self, unit: str, error: str) -> None:

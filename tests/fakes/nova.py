@@ -164,14 +164,20 @@ class FakeNova(FakeCinder, FakeNeutron):
             with self._does("attach_volume") as call:
                 if (volume := self._volume(volume_id).view).status != "available":
                     raise self._refuse(f"volume {volume_id} is {volume.status}")
-                self._machine(server_id).note("attach_volume")
+                machine = self._machine(server_id)
+                if len(machine.view.volumes) >= self.attach_limits.get(server_id, len(self._volumes)):
+                    raise self._refuse(f"the maximum number of volumes of server {server_id} is exceeded")
+                machine.note("attach_volume")
                 doomed = self.seam.hook.dooms(call)
                 self._mark(volume_id, "reserved")
                 self._attaching[volume_id] = server_id
                 self._later(self.latency.attach / 2, lambda: self._mark(volume_id, "attaching", was="reserved"))
                 self._later(
                     self.latency.attach,
-                    lambda: self._attach(server_id, volume_id, delete_on_termination, doomed=doomed),
+                    lambda: self._unless_stuck(
+                        "attaching",
+                        lambda: self._attach(server_id, volume_id, delete_on_termination, doomed=doomed),
+                    ),
                 )
         self._await_rest(volume_id)
         if not self._is_on(server_id, volume_id):
@@ -186,7 +192,12 @@ class FakeNova(FakeCinder, FakeNeutron):
                     doomed = self.seam.hook.dooms(call)
                     self._mark(volume_id, "detaching")
                     self._machine(server_id).note("detach_volume")
-                    self._later(self.latency.detach, lambda: self._detach(server_id, volume_id, doomed=doomed))
+                    self._later(
+                        self.latency.detach,
+                        lambda: self._unless_stuck(
+                            "detaching", lambda: self._detach(server_id, volume_id, doomed=doomed)
+                        ),
+                    )
                 elif status != "detaching":
                     raise self._refuse(f"volume {volume_id} is {status}")
             self._await_rest(volume_id)

@@ -4,13 +4,14 @@ It knows the only two ends that a workload may have: `assert_migrated` and `asse
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from os_migrate import batch, cleanup
 from os_migrate.batch import Outcome, Result
 from os_migrate.events import Events
 from os_migrate.journal import AttemptState, Journal
-from os_migrate.model import ServerStatus, Tag
+from os_migrate.model import ImageId, Loan, ServerId, ServerStatus, Tag
 from os_migrate.settings import Settings, WorkloadSettings
 from os_migrate.workload import FloatingIpMode, PortCreationMode, Workload
 from os_migrate.world import World
@@ -37,6 +38,10 @@ class Scene:
         self.clock = FakeClock() if parallel == 1 else QuickClock(self.seam, 200)
         self.violations: list[str] = []
         self.workloads: list[Workload] = []
+        self.owner_started: dict[
+            ServerId, AttemptState | None
+        ] = {}  # servers that run because of that, and since which state
+        self._owed: dict[str, Sequence[bytes]] = {}
         self.source = FakeCloud("source", self.clock, self.seam, latency)
         self.destination = FakeCloud("destination", self.clock, self.seam, latency)
         furnish(self.source, self.destination)
@@ -86,6 +91,15 @@ class Scene:
             host.reboot()
         self._add_hosts()
 
+    def give_hosts_scsi(self) -> None:
+        """Let the conversion hosts have been booted from images that put their disks on a SCSI bus."""
+        for host in self.hosts:
+            image = host.cloud.add_image("scsi")
+            host.cloud._images[ImageId(image.id)].view = replace(image, properties={"hw_disk_bus": "scsi"})
+            machine = host.cloud._machines[host.server_id]
+            machine.view = replace(machine.view, image_id=ImageId(image.id))
+        self.before = self.picture()
+
     def close(self) -> None:
         self.journal.close()
 
@@ -109,6 +123,18 @@ class Scene:
         self._path.unlink()
         self._restart(hook)
         return cleanup.clean_up(self.world, cleanup.find(self.world, ()), self.settings)
+
+    def owner_starts(self, workload: Workload) -> None:
+        """Let the owner of a source server start it, if it is off: from then on it is theirs that it runs beside its twin."""
+        machine = self.source._machines[workload.id]
+        if machine.view.status is not ServerStatus.SHUTOFF:
+            return
+        booted = [t for t in self.twins(workload) if self.destination._machines[t].booted_with is not None]
+        for twin in booted:  # from then on the two differ
+            self._owed.setdefault(twin, expected_disks(self.source, self.destination, workload))
+        committed = self.state in {AttemptState.COMMITTED, AttemptState.MIGRATED}
+        self.owner_started[workload.id] = committed or (bool(booted) and Loan.of(machine.view) is None)
+        self.source._switch(machine, "powering-on", self.source.latency.start, ServerStatus.ACTIVE)
 
     @property
     def state(self) -> AttemptState | None:
@@ -145,8 +171,9 @@ class Scene:
     def assert_as_before(self) -> None:
         """Check that both clouds are as they were when the scene began."""
         self.assert_nothing_left()
+        theirs = set(self.owner_started)
         for before, now in zip(self.before, self.picture(), strict=True):
-            _same(before, now)
+            _same(_switched_off(before, theirs), _switched_off(now, theirs))
 
     def assert_migrated(self, outcomes: Sequence[Outcome] | None = None, *, floating_ips: bool = True) -> None:
         """Check that all workloads were migrated, whole, and that the source is as it was, but off."""
@@ -159,7 +186,7 @@ class Scene:
                 self._assert_floating_ips(shape, workload)
         self._assert_only_twins_are_new()
         off = {w.id for w in self.workloads}
-        _same(_switched_off(self.before[0], off), _switched_off(self.picture()[0], set()))
+        _same(_switched_off(self.before[0], off), _switched_off(self.picture()[0], set(self.owner_started)))
 
     def twins(self, workload: Workload) -> list[str]:
         twins = [m.view for m in self.destination._machines.values()]
@@ -170,7 +197,8 @@ class Scene:
         assert len(twins) == 1, twins
         twin = self.destination._machines[twins[0]]
         assert twin.view.status is ServerStatus.ACTIVE
-        assert list(twin.booted_with or ()) == list(expected_disks(self.source, self.destination, workload))
+        owed = self._owed.get(twins[0]) or expected_disks(self.source, self.destination, workload)
+        assert list(twin.booted_with or ()) == list(owed)
         if workload.migration.data_copy:
             ours = [v.delete_on_termination for v in twin.view.volumes]
             theirs = [v.delete_on_termination for v in self.source._machines[workload.id].view.volumes]
@@ -216,6 +244,9 @@ class Scene:
             if source is None:
                 continue
             if source.view.status not in on and source.task != "powering-on":
+                self.owner_started.pop(workload.id, None)
+                continue
+            if workload.id in self.owner_started:
                 continue
             for twin in self.twins(workload):
                 if self.destination._machines[twin].view.status in on | {ServerStatus.BUILD}:
@@ -230,8 +261,6 @@ def _same(before: dict[str, object], now: dict[str, object]) -> None:
 
 
 def _switched_off(picture: dict[str, object], server_ids: set[str]) -> dict[str, object]:
-    from dataclasses import replace  # noqa: PLC0415
-
     servers = picture["servers"]
     assert isinstance(servers, dict)
     off = {"status": ServerStatus.SHUTOFF, "raw_status": "SHUTOFF"}

@@ -98,6 +98,8 @@ class State:
         self.latency = latency
         self.violations: list[str] = []
         self.precious: set[str] = set()
+        self.attach_limits: dict[ServerId, int] = {}
+        self.sticks: set[str] = set()  # "attaching", "detaching": what is on that way stays there
         self._numbers = count(1)
         self._coming: list[tuple[float, int, Callable[[], None]]] = []
         self._machines: dict[ServerId, Machine] = {}
@@ -126,6 +128,12 @@ class State:
     # Time ------------------------------------------------------------------------------------------------------------
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
         self._coming.append((self.clock.now() + seconds, next(self._numbers), act))
+
+    def _unless_stuck(self, way: str, act: Callable[[], None]) -> None:
+        if way in self.sticks:
+            self._later(POLL_S, lambda: self._unless_stuck(way, act))
+        else:
+            act()
 
     def _pass_time(self) -> None:
         while due := sorted(c for c in self._coming if c[0] <= self.clock.now()):

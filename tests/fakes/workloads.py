@@ -123,7 +123,7 @@ def add_workload(
         source.add_floating_ip(source._networks[0], floating, port_id)
     if shape.holds_address:
         destination.add_floating_ip(destination._networks[0], floating)
-    brought = [destination.add_volume(f"brought {n}", bootable=not n) for n in range(shape.brought)]
+    brought = [destination.add_volume(f"brought {n}", 2, bootable=not n) for n in range(shape.brought)]
     fixed = FixedIpRef(address, Ref("private", "%auth%", "%auth%"))
     port = WorkloadPort(PortParams(Ref("private", "%auth%", "%auth%"), (fixed,), mac, "normal", None, (Ref("web"),)))
     params = WorkloadParams(
@@ -169,7 +169,9 @@ def _volume(source: FakeCloud, volume_id: VolumeId) -> WorkloadVolume:
 
 def expected_disks(source: FakeCloud, destination: FakeCloud, workload: Workload) -> Sequence[bytes]:
     """Return the bytes that the twin's disks are to hold when it first runs."""
-    disks = source.disks(workload.id)
+    local = source._machines[workload.id].local
+    disks = [] if local is None else [local]
+    disks += [source._volumes[v.info.id].data for v in workload.params.volumes]
     migration = workload.migration
     if not migration.data_copy:
         chosen = [c.uuid for c in (migration.boot_volume, *migration.additional_volumes) if c.uuid]

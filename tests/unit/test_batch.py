@@ -26,7 +26,7 @@ from tests.crash.instants import KillAt, die
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.scene import Scene
 from tests.fakes.seam import Call, Hook
-from tests.fakes.workloads import BY_NAME, SHAPES
+from tests.fakes.workloads import BY_NAME, SHAPES, Boot, Shape
 
 RICH = BY_NAME["volume_boot_two_volumes_running"]
 LOCAL = BY_NAME["image_copied_running"]
@@ -490,12 +490,54 @@ def test_host_that_lacks_a_tool_or_does_not_answer_is_refused_before_a_server_is
     assert scene.journal.attempts() == []
 
 
+def test_link_that_does_not_work_is_refused_before_a_server_is_stopped(tmp_path):
+    scene = Scene(tmp_path, RICH)
+    scene.destination_host.script_error = "Connection timed out"
+    (outcome,) = scene.migrate()
+    assert outcome.result is Result.FAILED
+    assert "can't open SSH to source host.example" in outcome.detail
+    assert "Connection timed out" in outcome.detail
+    scene.assert_as_before()
+    assert scene.journal.attempts() == []
+
+
+def test_link_that_the_operator_makes_is_not_looked_at(tmp_path):
+    scene = Scene(tmp_path, RICH)
+    scene.settings = replace(scene.settings, conversion=replace(scene.settings.conversion, link=False))
+    scene.destination_host.script_error = "Connection timed out"
+    scene.assert_migrated(scene.migrate())
+
+
+def test_more_disks_than_a_host_has_slots_are_refused_before_a_server_is_stopped(tmp_path):
+    scene = Scene(tmp_path, Shape("many", boot=Boot.VOLUME, data_volumes=24, runs=True), RICH)
+    many, rich = scene.migrate()
+    assert (many.result, rich.result) == (Result.FAILED, Result.MIGRATED)
+    for side in ("source", "destination"):
+        assert f"{side} conversion host '{side} host': it takes 24 disks, and 25 are to be copied" in many.detail
+
+
+def test_more_disks_than_virtio_has_slots_are_copied_by_hosts_with_scsi(tmp_path):
+    scene = Scene(tmp_path, Shape("many", boot=Boot.VOLUME, data_volumes=24, runs=True))
+    scene.give_hosts_scsi()
+    scene.assert_migrated(scene.migrate())
+
+
+def test_bus_of_a_host_whose_image_is_gone_counts_as_virtio(tmp_path):
+    scene = Scene(tmp_path, Shape("many", boot=Boot.VOLUME, data_volumes=24, runs=True))
+    scene.give_hosts_scsi()
+    cloud = scene.source
+    cloud.delete_image(cloud.server(scene.source_host.server_id).image_id)
+    (outcome,) = scene.migrate()
+    assert "source conversion host 'source host': it takes 24 disks" in outcome.detail
+    assert "destination conversion host" not in outcome.detail
+
+
 def same_address(one, two):
     ports = tuple(
         replace(mine, params=replace(mine.params, fixed_ips_refs=other.params.fixed_ips_refs))
         for mine, other in zip(two.params.ports, one.params.ports, strict=True)
     )
-    return replace(two, params=replace(two.params, ports=ports))
+    return replace(two, params=replace(two.params, ports=ports, floating_ips=()))
 
 
 def same_mac(one, two):

@@ -100,8 +100,13 @@ def clock():
 
 
 @pytest.fixture
-def cloud(wire, clock):
-    return connect(CloudSettings(auth=AUTH), None, name="source", clock=clock)
+def told():
+    return []
+
+
+@pytest.fixture
+def cloud(wire, clock, told):
+    return connect(CloudSettings(auth=AUTH), None, name="source", clock=clock, tell=told.append)
 
 
 def server(**more):
@@ -185,8 +190,9 @@ def test_each_thread_has_its_own_connection(wire, cloud):
 # Errors and retries ------------------------------------------------------------------------------------------------------
 
 
-def test_reading_is_tried_again_when_the_cloud_is_busy(wire, cloud):
+def test_reading_is_tried_again_when_the_cloud_is_busy_and_each_try_is_told(wire, cloud, told):
     answers = [
+        {"status_code": 500},
         {"status_code": 503},
         {"status_code": 429, "headers": {"Retry-After": "7"}},
         {"exc": requests.exceptions.ReadTimeout("slow")},
@@ -194,6 +200,16 @@ def test_reading_is_tried_again_when_the_cloud_is_busy(wire, cloud):
     ]
     wire.mocker.get(f"{CINDER}/volumes/v1", answers)
     assert cloud.volume(VolumeId("v1")).name == "disk"
+    assert [note.text.split(": ")[:2] for note in told] == [["source", "read volume v1"]] * 4
+    assert "HTTP 500" in told[0].text
+    assert told[3].text.endswith("timed out; trying again")
+
+
+def test_outage_that_a_wait_outlasts_is_told(wire, cloud, told):
+    gone = [{"status_code": 503}] * 6
+    wire.mocker.get(f"{CINDER}/volumes/v1", [*gone, {"json": {"volume": volume()}}])
+    cloud.await_volume(VolumeId("v1"), "available", 60)
+    assert len(told) == 5  # four tries within one look at it, and one within the next
 
 
 def test_retry_after_is_honoured(wire, cloud, monkeypatch):
@@ -213,7 +229,9 @@ def test_reading_gives_up_after_some_tries(wire, cloud):
     assert len(wire.asked("GET", "/volume/v3/volumes/v1")) == 5
 
 
-@pytest.mark.parametrize("answer", [{"status_code": 503}, {"exc": requests.exceptions.ReadTimeout("slow")}])
+@pytest.mark.parametrize(
+    "answer", [{"status_code": 500}, {"status_code": 503}, {"exc": requests.exceptions.ReadTimeout("slow")}]
+)
 def test_creating_is_never_sent_twice(wire, cloud, answer):
     wire.mocker.post(f"{CINDER}/volumes", **answer)
     with pytest.raises(CloudUnavailable):
@@ -391,16 +409,17 @@ def test_attaching_keeps_delete_on_termination(wire, cloud):
     assert wire.body("POST", "/compute/v2.1/servers/s1/os-volume_attachments") == {"volumeAttachment": wanted}
 
 
-def test_old_cloud_attaches_what_need_not_be_deleted_with_the_server(wire, clock):
+@pytest.mark.parametrize("delete_on_termination", [False, True])
+def test_old_cloud_attaches_what_will_not_be_deleted_with_the_server_and_says_so(
+    wire, clock, told, delete_on_termination
+):
     wire.mocker.get(NOVA, json={"version": _version("v2.1", NOVA, "2.60", "2.1")})
-    cloud = connect(CloudSettings(auth=AUTH), None, name="source", clock=clock)
+    cloud = connect(CloudSettings(auth=AUTH), None, name="source", clock=clock, tell=told.append)
     attach_answers(wire)
-    with pytest.raises(CloudError, match="too old"):
-        cloud.attach_volume(ServerId("s1"), VolumeId("v1"), device=None, delete_on_termination=True)
-    attach_answers(wire)
-    cloud.attach_volume(ServerId("s1"), VolumeId("v1"), device="/dev/vdb", delete_on_termination=False)
+    cloud.attach_volume(ServerId("s1"), VolumeId("v1"), device="/dev/vdb", delete_on_termination=delete_on_termination)
     wanted = {"volumeId": "v1", "device": "/dev/vdb"}
     assert wire.body("POST", "/compute/v2.1/servers/s1/os-volume_attachments") == {"volumeAttachment": wanted}
+    assert [note.warning for note in told] == [True] * delete_on_termination
 
 
 def test_attachment_that_nova_gives_up_is_an_error(wire, cloud):

@@ -4,6 +4,7 @@ import pytest
 
 from os_migrate import batch, flow
 from os_migrate.batch import Result
+from os_migrate.cli.failure import error_text
 from os_migrate.errors import CloudError, DigestMismatch, SourceChanged, TransferError
 from os_migrate.events import Note
 from os_migrate.journal import AttemptState, Journal
@@ -60,6 +61,42 @@ def test_rebooted_host_never_makes_a_wrong_copy(scene, side, verb):
         scene.assert_as_before()
 
 
+def test_source_volumes_are_read_only_again_on_a_host_that_was_restarted_before_the_resume(scene):
+    hook = Hook()
+    Scene(_sub(scene), RICH).migrate(hook)
+    die(scene.migrate, next(n for n, c in enumerate(hook.calls) if c.verb == "start ScanJob"))
+    scene.source_host.reboot()
+    scene.assert_migrated(scene.resume())
+
+
+@pytest.mark.parametrize("side", ["source", "destination"])
+def test_attach_limit_of_a_host_that_is_hit_leaves_all_as_it_was(scene, side):
+    host = getattr(scene, f"{side}_host")
+    host.cloud.attach_limits[host.server_id] = 2
+    (outcome,) = scene.migrate()
+    assert outcome.result is Result.ROLLED_BACK
+    assert "maximum number of volumes" in str(outcome.error)
+    scene.assert_as_before()
+
+
+@pytest.mark.parametrize("way", ["attaching", "detaching"])
+@pytest.mark.parametrize("side", ["source", "destination"])
+def test_volume_that_stays_on_its_way_is_waited_for_and_given_back_when_the_cloud_lets_go(scene, side, way):
+    cloud = getattr(scene, side)
+    cloud.sticks.add(way)
+    began = scene.clock.now()
+    (outcome,) = scene.migrate()
+    assert outcome.result is Result.ROLLBACK_INCOMPLETE
+    assert "not within 600 s" in outcome.detail
+    assert "still standing" in outcome.detail
+    assert 600 < scene.clock.now() - began < 3 * 3600
+    status = scene.source.server(scene.workloads[0].id).status
+    assert status is (ServerStatus.SHUTOFF if side == "source" else ServerStatus.ACTIVE)  # not without its volumes
+    cloud.sticks.clear()
+    scene.rollback()
+    scene.assert_as_before()
+
+
 def test_cut_tunnel_is_a_transfer_error_and_leaves_all_as_it_was(scene):
     def cut():
         scene.clock.sleep(1)
@@ -99,6 +136,14 @@ def _sub(scene):
 
 def test_source_that_somebody_started_meanwhile_never_runs_beside_its_twin(scene):
     (outcome,) = scene.migrate(At("start CopyJob", lambda: scene.source.start_server(scene.workloads[0].id)))
+    assert outcome.result is Result.ROLLED_BACK
+    assert isinstance(outcome.error, SourceChanged)
+    scene.assert_as_before()
+
+
+@pytest.mark.parametrize("verb", ["create_server", "associate_floating_ip"])
+def test_source_that_somebody_started_while_its_twin_was_built_does_not_run_beside_it(scene, verb):
+    (outcome,) = scene.migrate(At(verb, lambda: scene.owner_starts(scene.workloads[0])))
     assert outcome.result is Result.ROLLED_BACK
     assert isinstance(outcome.error, SourceChanged)
     scene.assert_as_before()
@@ -144,6 +189,35 @@ def test_source_that_was_used_during_the_copy_is_not_migrated(scene):
     (outcome,) = scene.migrate(At("start CopyJob", lambda: use(scene)))
     assert outcome.result is Result.ROLLED_BACK
     assert "start" in str(outcome.error)
+    scene.assert_as_before()
+
+
+def test_source_that_somebody_started_between_two_looks_at_it_is_not_migrated(scene):
+    server_id = scene.workloads[0].id
+    start = At("server_actions", lambda: scene.source.start_server(server_id))
+
+    class StartAndStop(At):
+        def before(self, call):
+            start.before(call)
+            super().before(call)
+
+    (outcome,) = scene.migrate(StartAndStop("start CopyJob", lambda: scene.source.stop_server(server_id)))
+    assert outcome.result is Result.ROLLED_BACK
+    assert isinstance(outcome.error, SourceChanged)
+    scene.assert_as_before()
+
+
+def test_source_that_was_locked_during_the_copy_is_no_mistake_in_the_input(scene):
+    machine = scene.source._machines[scene.workloads[0].id]
+
+    def lock(*, locked=True):
+        machine.view = replace(machine.view, locked=locked)
+
+    (outcome,) = scene.migrate(At("start CopyJob", lock))
+    assert "it is locked" in str(outcome.error)
+    assert isinstance(outcome.error, SourceChanged)
+    assert "nothing was touched" not in error_text(outcome.error)
+    lock(locked=False)
     scene.assert_as_before()
 
 

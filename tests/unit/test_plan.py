@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from os_migrate.errors import PlanError
-from os_migrate.model import Server, ServerId, ServerStatus, Tag, VolumeId
+from os_migrate.model import GIB, Server, ServerId, ServerStatus, Tag, VolumeId
 from os_migrate.plan import host_problems, resolve, source_problems, twin_of
 from os_migrate.preflight import take_inventory
 from os_migrate.workload import (
@@ -64,7 +64,7 @@ def test_missing_network_and_subnet_are_named(scene):
     (port,) = workload.params.ports
     fixed = (FixedIpRef("10.0.0.9", Ref("nosub")),)
     lost = replace(port, params=replace(port.params, network_ref=Ref("nonet"), fixed_ips_refs=fixed))
-    assert len(problems_of(scene, workload, ports=(lost,))) == 2
+    assert len(problems_of(scene, workload, ports=(lost,), floating_ips=())) == 2
 
 
 def test_subnet_of_another_network_does_not_count(scene):
@@ -73,7 +73,7 @@ def test_subnet_of_another_network_does_not_count(scene):
     (port,) = workload.params.ports
     fixed = (FixedIpRef("10.9.0.9", Ref("other")),)
     lost = replace(port, params=replace(port.params, fixed_ips_refs=fixed))
-    (problem,) = problems_of(scene, workload, ports=(lost,))
+    (problem,) = problems_of(scene, workload, ports=(lost,), floating_ips=())
     assert "there is no subnet 'other'" in problem
 
 
@@ -141,7 +141,7 @@ def test_unknown_volume_type_and_zone_are_named_once_each(scene):
 
 
 def test_brought_volumes_must_be_there_and_available(scene):
-    busy = scene.destination.add_volume("busy")
+    busy = scene.destination.add_volume("busy", 2)
     scene.destination._mark(busy, "in-use")
     migration = MigrationParams(
         data_copy=False,
@@ -190,6 +190,71 @@ def test_floating_network_must_be_external(scene):
     assert "external network" in problem
 
 
+def test_floating_ip_of_an_address_that_no_port_has_is_refused(scene):
+    workload = scene.workloads[0]
+    (ip,) = workload.params.floating_ips
+    lost = replace(ip, params=replace(ip.params, fixed_ip_address="10.0.0.200"))
+    (problem,) = problems_of(scene, workload, floating_ips=(lost,))
+    assert "no port has its fixed address 10.0.0.200" in problem
+    unsaid = replace(ip, params=replace(ip.params, fixed_ip_address=None))
+    resolve(
+        replace(workload, params=replace(workload.params, floating_ips=(unsaid,))), take_inventory(scene.destination)
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "flavor", "problem"),
+    [
+        ({"min_disk_gib": 2}, {}, "disk of 1 GiB, image 'cirros' needs 2"),
+        ({"virtual_size_bytes": GIB + 1}, {}, "disk of 1 GiB, image 'cirros' needs 2"),
+        ({"min_ram_mib": 513}, {}, "512 MiB of memory, image 'cirros' needs 513"),
+        ({"min_ram_mib": 512}, {}, ""),
+        ({"min_disk_gib": 2}, {"disk_gib": 0}, ""),  # 0 is as large as the image
+    ],
+)
+def test_flavor_smaller_than_its_image_needs_is_refused(tmp_path, image, flavor, problem):
+    scene = Scene(tmp_path, LOCAL)
+    cloud = scene.destination
+    (stored,) = cloud._images.values()
+    stored.view = replace(stored.view, **image)
+    cloud._flavors[0] = replace(cloud._flavors[0], **flavor)
+    resolve(scene.workloads[0], take_inventory(cloud))  # its boot disk is a volume
+    kept = with_migration(scene.workloads[0], boot_disk_copy=False)
+    if problem:
+        (found,) = problems_of(scene, kept)
+        assert problem in found
+    else:
+        resolve(kept, take_inventory(cloud))
+
+
+def brought(scene, *sizes_gib):
+    """Return the workload with volumes of these sizes that the operator brings."""
+    boot, *more = (VolumeChoice(scene.destination.add_volume("brought", size)) for size in sizes_gib)
+    migration = MigrationParams(
+        data_copy=False, floating_ip_mode=FloatingIpMode.SKIP, boot_volume=boot, additional_volumes=tuple(more)
+    )
+    return replace(scene.workloads[0], migration=migration)
+
+
+@pytest.mark.parametrize("sizes_gib", [(2, 1, 2), (2, 2, 1), (3, 3, 3), (2, 1), (2, 1, 1, 1)])
+def test_brought_volumes_may_be_as_large_as_those_of_the_source_or_larger_in_any_order_or_others(scene, sizes_gib):
+    resolve(brought(scene, *sizes_gib), take_inventory(scene.destination))
+
+
+@pytest.mark.parametrize(("sizes_gib", "wanted"), [((1, 1, 2), 2), ((2, 1, 1), 2)])
+def test_brought_volume_that_is_smaller_than_its_source_is_refused(scene, sizes_gib, wanted):
+    (problem,) = problems_of(scene, brought(scene, *sizes_gib))
+    assert f"has 1 GiB, less than the {wanted} of the source's" in problem
+
+
+def test_flavor_with_less_memory_than_a_brought_boot_volume_needs_is_refused(scene):
+    workload = brought(scene, 2)
+    stored = scene.destination._volumes[workload.migration.boot_volume.uuid]
+    stored.view = replace(stored.view, image_metadata={"min_ram": "513"})
+    (problem,) = problems_of(scene, workload)
+    assert "512 MiB of memory, volume" in problem
+
+
 # The source --------------------------------------------------------------------------------------------------------------
 
 
@@ -222,6 +287,13 @@ def test_volumes_that_changed_since_the_export_are_refused_unless_we_took_them(s
     fewer = replace(server, volumes=server.volumes[:1])
     assert "export it again" in source_problems(workload, fewer, volumes, stop=True)[0].remedy
     assert source_problems(workload, fewer, volumes, stop=True, begun=True) == []
+
+
+def test_size_that_was_edited_or_has_changed_since_the_export_is_refused(scene):
+    workload, server, volumes = source_of(scene)
+    first, *rest = volumes
+    (problem,) = source_problems(workload, server, [replace(first, size_gib=9), *rest], stop=True)
+    assert "has 9 GiB, the file says 2" in problem.what
 
 
 def test_encrypted_and_shared_volumes_are_refused(scene):

@@ -13,7 +13,7 @@ from os_migrate.errors import (
     RollbackIncomplete,
     UserError,
 )
-from os_migrate.events import Events, Retrying, StageEnded, StepDone, StepFailed, StepUndone
+from os_migrate.events import Events, Note, Retrying, StageEnded, StepDone, StepFailed, StepUndone
 from os_migrate.journal import Journal, StepState
 from os_migrate.model import ServerId
 from os_migrate.run import GRACE_S, PAUSES_S, Run
@@ -339,3 +339,10 @@ def test_stage_that_failed_is_remembered_as_where_it_ended(run, told):
 def test_patience_is_about_a_minute_and_begins_with_the_grace():
     assert run_module.PAUSES_S[0] == GRACE_S
     assert 40 <= sum(PAUSES_S) <= 90
+
+
+def test_what_a_cloud_tells_goes_to_the_workload_that_is_worked_on(run, told):
+    with run.stage("outer"), run.stage("inner"):
+        run.world.events.tell_of_work(Note(text="trying again"))
+    run.world.events.tell_of_work(Note(text="trying still"))
+    assert [e.workload for e in told if isinstance(e, Note)] == [run.attempt.server_id, ""]

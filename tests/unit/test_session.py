@@ -11,7 +11,7 @@ import pytest
 
 from os_migrate import session
 from os_migrate.errors import CloudError, UserError
-from os_migrate.events import Events
+from os_migrate.events import Events, Note
 from os_migrate.session import claim, locked, open_session, prepare_data_dir
 from os_migrate.settings import Settings
 from tests.fakes.scene import Scene
@@ -89,7 +89,7 @@ def test_errors_of_both_clouds_are_told_at_once(tmp_path, monkeypatch):
         def project_id(self) -> str:
             raise CloudError(f"{self.name}: wrong password", remedy=f"mend {self.name}")
 
-    monkeypatch.setattr(session.clouds, "connect", lambda *_args, name, clock: Refusing(name))
+    monkeypatch.setattr(session.clouds, "connect", lambda *_args, name, **_more: Refusing(name))
     with (
         pytest.raises(CloudError, match="source: wrong password; and destination: wrong password"),
         open_session(Settings(data_dir=tmp_path), Events(), hosts=False, lock=True),
@@ -108,7 +108,7 @@ def test_a_data_dir_belongs_to_one_project(tmp_path):
 def scene(tmp_path, monkeypatch) -> Scene:
     scene = Scene(tmp_path, Shape("one"))
     by_name = {"source": scene.source, "destination": scene.destination}
-    monkeypatch.setattr(session.clouds, "connect", lambda _settings, _path, *, name, clock: by_name[name])
+    monkeypatch.setattr(session.clouds, "connect", lambda *_args, name, **_more: by_name[name])
     return scene
 
 
@@ -117,6 +117,17 @@ def test_a_session_without_hosts_has_none(scene, tmp_path):
         assert (opened.world.source_host, opened.world.destination_host) == (None, None)
         assert opened.world.source is scene.source
     assert (tmp_path / "source-project").read_text() == "project-source\n"
+
+
+def test_what_a_cloud_tells_is_heard(scene, tmp_path, monkeypatch):
+    def connect(*_args, name, tell, **_more):
+        tell(Note(text=f"{name} is tried again"))
+        return scene.source if name == "source" else scene.destination
+
+    monkeypatch.setattr(session.clouds, "connect", connect)
+    told = []
+    with open_session(Settings(data_dir=tmp_path), Events(told.append), hosts=False, lock=True):
+        assert [note.text for note in told] == ["source is tried again", "destination is tried again"]
 
 
 def test_hosts_that_are_not_there_are_none(scene, tmp_path):

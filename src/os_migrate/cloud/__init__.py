@@ -8,6 +8,7 @@ compute, block, image, network, hosting    the calls themselves, a module a serv
 attach        Nova and Cinder together
 """
 
+from collections.abc import Callable
 from os import PathLike
 
 from os_migrate.cloud.attach import Attachments
@@ -16,6 +17,7 @@ from os_migrate.cloud.connection import open_with, region_opener
 from os_migrate.cloud.hosting import Hosting
 from os_migrate.cloud.image import Images
 from os_migrate.cloud.network import Networking
+from os_migrate.events import Note
 from os_migrate.settings import CloudSettings
 from os_migrate.world import Clock, SystemClock
 
@@ -41,12 +43,17 @@ class OpenStackCloud(Attachments, Images, Networking, Hosting):
 
 
 def connect(
-    settings: CloudSettings, clouds_path: str | PathLike[str] | None, *, name: str, clock: Clock | None = None
+    settings: CloudSettings,
+    clouds_path: str | PathLike[str] | None,
+    *,
+    name: str,
+    clock: Clock | None = None,
+    tell: Callable[[Note], None] = lambda _: None,
 ) -> OpenStackCloud:
     """Return the cloud that the settings name; nothing is sent before its first use.
 
-    `name` is for messages ("source", "dst"). Raise UserError where the settings are unusable; what only the cloud can
+    `name` is for messages ("source", "dst"); `tell` hears what is worth a line in the log. Raise UserError where the settings are unusable; what only the cloud can
     tell (credentials, certificate, address) is a CloudError of the first call.
     """
     open_region = region_opener(settings, clouds_path, name=name)
-    return OpenStackCloud(Api(name, open_with(open_region), clock or SystemClock()))
+    return OpenStackCloud(Api(name, open_with(open_region), clock or SystemClock(), tell))

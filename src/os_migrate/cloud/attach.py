@@ -7,6 +7,7 @@ from os_migrate.cloud.calls import Json, Refused, Service
 from os_migrate.cloud.compute import Compute, at_least
 from os_migrate.cloud.waiting import wait_for
 from os_migrate.errors import CloudError, NotFound
+from os_migrate.events import Note
 from os_migrate.model import ServerId, Volume, VolumeId
 
 TIMEOUT_S = 300.0
@@ -91,11 +92,9 @@ class Attachments(Compute, BlockStorage):
             wanted["device"] = device
         if at_least(self._version(), "2.79"):
             wanted["delete_on_termination"] = delete_on_termination
-        elif delete_on_termination:
-            raise CloudError(
-                f"{self._api.name}: {doing}: this cloud is too old to delete a volume with its server",
-                remedy="give the volume to the server when it is created, or set delete_on_termination to false",
-            )
+        elif delete_on_termination:  # the server needs its volume, and a volume that stays is the safe side
+            text = f"{self._api.name}: this cloud is too old to delete volume {volume_id} with server {server_id}: it will stay"
+            self._api.tell(Note(text=text, warning=True))
         self._api.post(
             Service.COMPUTE,
             f"/servers/{server_id}/os-volume_attachments",

@@ -2,10 +2,10 @@
 
     answer                                 raised
     404                                    NotFound
-    no answer, 429, 502, 503, 504          CloudUnavailable   (GET, PUT and DELETE were tried again before)
-    any other 4xx, 500                     Refused, a CloudError with the service's own words and the request's id
+    no answer, 429, 500, 502, 503, 504     CloudUnavailable   (GET, PUT and DELETE were tried again before)
+    any other 4xx or 5xx                   Refused, a CloudError with the service's own words and the request's id
 
-A POST is never sent twice here: the first may have been obeyed. The runner looks before it does it again.
+Each try after the first is told. A POST is never sent twice here: the first may have been obeyed. The runner looks before it does it again.
 """
 
 import threading
@@ -25,6 +25,7 @@ from requests import RequestException, Response
 
 from os_migrate.cloud.refusals import Refused, Unanswered, refusal, unanswered
 from os_migrate.errors import CloudError
+from os_migrate.events import Note
 from os_migrate.world import Clock
 
 Json = dict[str, Any]
@@ -55,9 +56,16 @@ class Answer:
 class Api:
     """The calls to one cloud, from any thread."""
 
-    def __init__(self, name: str, open_connection: Callable[[], Connection], clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        open_connection: Callable[[], Connection],
+        clock: Clock,
+        tell: Callable[[Note], None],
+    ) -> None:
         self.name = name
         self.clock = clock
+        self.tell = tell
         self._open_connection = open_connection
         self._thread = threading.local()
         self._lock = threading.Lock()
@@ -72,7 +80,7 @@ class Api:
 
     def project_id(self) -> str:
         """Return the project that the credentials are scoped to."""
-        for attempt in _attempts():
+        for attempt in self._attempts():
             with attempt, self._translated("authenticate"):
                 project_id: str | None = self._connection().session.get_project_id()
         if not project_id:
@@ -88,7 +96,7 @@ class Api:
         Each service is asked with one `highest` only.
         """
         if service not in self._microversions:
-            for attempt in _attempts():
+            for attempt in self._attempts():
                 with attempt, self._translated(f"ask {service} for its versions"):
                     offered = utils.maximum_supported_microversion(self._proxy(service), highest)
             if offered is None:  # it has none, or could not say so now
@@ -160,7 +168,7 @@ class Api:
         body: Json | None = None,
         microversion: str | None = None,
     ) -> Answer:
-        for attempt in _attempts():
+        for attempt in self._attempts():
             with attempt:
                 return self._once(service, method, path, doing, params=params, body=body, microversion=microversion)
         raise AssertionError("stamina returns or raises")
@@ -209,6 +217,22 @@ class Api:
         with self._lock:
             self._calls += 1
 
+    def _attempts(self) -> Iterator[Any]:
+        last: Unanswered | None = None
+
+        def pause(error: Exception) -> bool | float:
+            nonlocal last
+            if not isinstance(error, Unanswered):
+                return False
+            last = error
+            return True if error.retry_after_s is None else error.retry_after_s
+
+        tries = stamina.retry_context(on=pause, attempts=ATTEMPTS, timeout=RETRYING_S, wait_initial=0.5, wait_max=10.0)
+        for attempt in tries:
+            if last is not None:
+                self.tell(Note(text=f"{last.what}; trying again"))
+            yield attempt
+
     @contextmanager
     def _translated(self, doing: str) -> Iterator[None]:
         """Turn what the SDK, keystoneauth and requests raise into errors of ours."""
@@ -216,15 +240,6 @@ class Api:
             yield
         except (ks.ClientException, sdk.SDKException, RequestException) as error:
             raise unanswered(error, f"{self.name}: {doing}") from None
-
-
-def _attempts() -> Iterator[Any]:
-    def pause(error: Exception) -> bool | float:
-        if not isinstance(error, Unanswered):
-            return False
-        return True if error.retry_after_s is None else error.retry_after_s
-
-    return iter(stamina.retry_context(on=pause, attempts=ATTEMPTS, timeout=RETRYING_S, wait_initial=0.5, wait_max=10.0))
 
 
 def _has_more(body: Json, key: str) -> bool:

@@ -12,11 +12,14 @@ from os_migrate.errors import CloudError, CloudUnavailable, NotFound
 PASSING = frozenset(
     {
         HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
         HTTPStatus.BAD_GATEWAY,
         HTTPStatus.SERVICE_UNAVAILABLE,
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
+"""500 is what Nova and Cinder answer when a message or a database of theirs timed out: that passes as 503 does."""
+
 POOL = re.compile(r": HTTPS?ConnectionPool\(.*\): Max retries exceeded with url: \S+ \(Caused by (.*)\)$")
 """What urllib3 wraps a reason in; it is said already, or isn't so: nothing was retried there."""
 

@@ -185,6 +185,7 @@ def image(raw: Json) -> Image:
         project_id=raw.get("owner"),
         status=raw["status"],
         min_disk_gib=int(raw.get("min_disk") or 0),
+        min_ram_mib=int(raw.get("min_ram") or 0),
         virtual_size_bytes=int(raw.get("virtual_size") or 0),
         size_bytes=int(raw.get("size") or 0),
         properties={key: value for key, value in raw.items() if key not in IMAGE_FIELDS and isinstance(value, str)},

@@ -9,6 +9,7 @@ from os_migrate.hosts.hosting import Clouds, DeployableHost, HostingCloud, OpenH
 from os_migrate.model import ServerId, ServerStatus, Side
 from os_migrate.settings import Settings
 from os_migrate.units import LINK_KEY, LINK_KNOWN_HOSTS
+from os_migrate.world import Host
 
 DEPLOY = "run `os-migrate hosts deploy`"
 LINK_TIMEOUT_S = 30
@@ -89,7 +90,13 @@ def _link_problems(
     if not settings.conversion.link or len(reachable) < len(Side):
         return
     server_id, address, _ = reachable[Side.SOURCE]
-    destination = reachable[Side.DESTINATION][2]
+    yield from link_problems(settings, reachable[Side.DESTINATION][2], server_id, address)
+
+
+def link_problems(
+    settings: Settings, destination: DeployableHost | Host, server_id: ServerId, address: str
+) -> Iterator[Problem]:
+    """Yield why the destination host doesn't reach the source host of this id and address."""
     try:
         destination.run_script(link_script(settings.conversion.ssh_user, address, server_id))
     except HostError as error:

@@ -187,8 +187,7 @@ class CreateServer(Step[ServerId]):
 
     def find(self, world: World, tag: Tag) -> ServerId | None:
         """Return the tagged server."""
-        wanted = tag.metadata().items()
-        return next((s.id for s in world.destination.servers() if wanted <= s.metadata.items()), None)
+        return next(iter(self._tagged(world, tag)), None)
 
     def do(self, world: World, tag: Tag) -> ServerId:
         """Ask Nova for it."""
@@ -201,9 +200,14 @@ class CreateServer(Step[ServerId]):
         world.destination.await_server(made, ServerStatus.ACTIVE, world.timeout_s)
         return made
 
-    def undo(self, world: World, tag: Tag, made: ServerId) -> None:  # noqa: ARG002
-        """Delete it."""
-        world.destination.delete_server(made)
+    def undo(self, world: World, tag: Tag, made: ServerId) -> None:
+        """Delete it, and one that was made twice: the source server is started next."""
+        for server_id in dict.fromkeys([made, *self._tagged(world, tag)]):
+            world.destination.delete_server(server_id)
+
+    def _tagged(self, world: World, tag: Tag) -> list[ServerId]:
+        wanted = tag.metadata().items()
+        return [s.id for s in world.destination.servers() if wanted <= s.metadata.items()]
 
     def leftover(self, made: ServerId) -> str:
         """Name the server."""

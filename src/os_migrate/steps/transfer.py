@@ -7,7 +7,7 @@ from os_migrate import __version__
 from os_migrate.errors import HostError, HostUnreachable, NotFound, TransferError
 from os_migrate.events import Note, Progress
 from os_migrate.model import ServerId, ServerStatus, Side, Tag
-from os_migrate.nbd import Job, JobResult, JobState, JobStatus
+from os_migrate.nbd import Job, JobResult, JobState, JobStatus, ScanJob
 from os_migrate.step import Lasts, Reading, Step
 from os_migrate.world import Host, World
 
@@ -52,8 +52,11 @@ class StartJob(Step[str]):
         return self.job.unit
 
     def do(self, world: World, tag: Tag) -> str:  # noqa: ARG002
-        """Start it."""
-        world.host(self.side).start(self.job)
+        """Start it; before a scan of the source, close the volume for writing again: a host that was restarted forgot that."""
+        host = world.host(self.side)
+        if self.side is Side.SOURCE and isinstance(self.job, ScanJob):
+            host.await_device(self.job.volume_id, world.timeout_s, read_only=True)
+        host.start(self.job)
         return self.job.unit
 
     def undo(self, world: World, tag: Tag, made: str) -> None:  # noqa: ARG002
