@@ -1,11 +1,11 @@
 """Many workloads, several at once: each in an attempt of its own; a failure stays with its workload.
 
-They begin in the order of the file. One begins, and its server is stopped, only when the conversion hosts have room for its
-disks: it doesn't wait in the middle.
+They begin in the order of the file, or the smallest first. One begins, and its server is stopped, only when a pair of conversion hosts
+has room for its disks: it doesn't wait in the middle, and it goes through that pair to its end.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -15,12 +15,13 @@ from os_migrate.errors import Interrupted, OSMigrateError, PlanError, RollbackIn
 from os_migrate.events import Note, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Attempt, AttemptState, Journal
 from os_migrate.model import ServerId
-from os_migrate.plan import HOST_DISKS, Inventory
+from os_migrate.pairs import pair_of
+from os_migrate.plan import Inventory
 from os_migrate.pool import Work, at_once
 from os_migrate.preflight import Preflight, take_inventory
 from os_migrate.report import WorkloadReport, report_file
 from os_migrate.run import Run, our_fault
-from os_migrate.settings import Settings
+from os_migrate.settings import Order, Settings
 from os_migrate.workload import Workload
 from os_migrate.world import World
 
@@ -57,11 +58,14 @@ def migrate(world: World, journal: Journal, workloads: Sequence[Workload], setti
     preflight = Preflight(world, settings, workloads)
     outcomes = {w.id: _refuse_or_skip(world, journal, w, preflight) for w in workloads}
 
-    def begin(workload: Workload) -> Outcome:
-        run = Run(world, journal, journal.begin(workload.id, workload.name), settings)
+    def begin(workload: Workload, pair: int) -> Outcome:
+        attempt = journal.begin(workload.id, workload.name)
+        run = Run(world.through(world.pairs[pair]), journal, attempt, settings)
         return carry_out(run, "migrate", partial(_forward, workload=workload, inventory=preflight.inventory))
 
     ready = [w for w in workloads if outcomes[w.id] is None]
+    if settings.workloads.order is Order.SMALLEST:
+        ready.sort(key=preflight.bytes_to_copy)
     ended = _at_once(world, journal, settings, [Work(partial(begin, w), w.copied_disks) for w in ready])
     outcomes.update({o.server_id: o for o in ended})
     return [o for o in outcomes.values() if o is not None]
@@ -85,8 +89,9 @@ def resume(
         raise UserError(f"not in workloads.yml: {', '.join(missing)}", remedy="put them back, or `os-migrate rollback`")
     inventory = take_inventory(world.destination) if any(a.state is AttemptState.RUNNING for a in attempts) else None
 
-    def go_on(attempt: Attempt) -> Outcome:
-        run = Run(world, journal, attempt, settings)
+    def go_on(attempt: Attempt, pair: int) -> Outcome:
+        here = world.through(world.pairs[pair])
+        run = Run(here, journal, attempt, settings)
         if attempt.state is AttemptState.COMMITTED:
             return carry_out(run, "resume", _finish)
         if attempt.state is not AttemptState.RUNNING or inventory is None:
@@ -94,10 +99,23 @@ def resume(
         workload = by_id[attempt.server_id]
         outcome = carry_out(run, "resume", partial(_forward, workload=workload, inventory=inventory))
         if isinstance(outcome.error, SourceChanged) and outcome.result is Result.ROLLED_BACK:
-            (outcome,) = migrate(world, journal, [workload], settings)
+            (outcome,) = migrate(replace(here, other_pairs=()), journal, [workload], settings)
         return outcome
 
-    return _at_once(world, journal, settings, [Work(partial(go_on, a), _disks(a, by_id)) for a in attempts])
+    works: list[Work[Outcome]] = []
+    refused: list[Outcome] = []
+    for attempt in attempts:
+        if attempt.state is not AttemptState.RUNNING:  # its disks come off the hosts
+            works.append(Work(partial(go_on, attempt)))
+            continue
+        try:
+            pair = pair_of(world, attempt, journal.steps(attempt.id))
+        except UserError as error:
+            outcome = Outcome(attempt.server_id, attempt.name, Result.FAILED, str(error), error)
+            refused.append(_tell_end(world, outcome))
+            continue
+        works.append(Work(partial(go_on, attempt), by_id[attempt.server_id].copied_disks, pair))
+    return [*_at_once(world, journal, settings, works), *refused]
 
 
 def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settings: Settings) -> list[Outcome]:
@@ -114,24 +132,23 @@ def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settin
             f"already running in the destination: {', '.join(committed)}",
             remedy="`os-migrate resume` finishes the clean-up of the source",
         )
-    runs = [Run(world, journal, attempt, settings) for attempt in attempts]
-    return _at_once(world, journal, settings, [Work(partial(carry_out, run, "roll back", _back)) for run in runs])
+
+    def undo(attempt: Attempt, _pair: int) -> Outcome:
+        return carry_out(Run(world, journal, attempt, settings), "roll back", _back)
+
+    return _at_once(world, journal, settings, [Work(partial(undo, attempt)) for attempt in attempts])
 
 
 def _at_once(world: World, journal: Journal, settings: Settings, works: Sequence[Work[Outcome]]) -> list[Outcome]:
+    lanes = [settings.conversion.disks] * len(world.pairs)
     try:
-        return at_once(works, threads=settings.workloads.parallel, slots=HOST_DISKS, stop=world.clock.stop)
+        return at_once(works, threads=settings.workloads.parallel, lanes=lanes, stop=world.clock.stop)
     except KeyboardInterrupt:
         open_attempts = journal.unfinished()
         raise Interrupted(
             f"stopped while {', '.join(a.name for a in open_attempts) or 'nothing'} was in progress",
             remedy=f"`os-migrate resume {' '.join(a.id for a in open_attempts)}`",
         ) from None
-
-
-def _disks(attempt: Attempt, workloads: Mapping[ServerId, Workload]) -> int:
-    workload = workloads.get(attempt.server_id)
-    return workload.copied_disks if workload else 0
 
 
 def _refuse_finished(attempts: Sequence[Attempt]) -> None:

@@ -92,7 +92,7 @@ def find(world: World, open_here: Collection[AttemptId], *, although_held: Colle
     """
     source, destination = (_look(world, side) for side in Side)
     attempts = {tag.attempt for look in (source, destination) for tag, _ in look.tagged}
-    attempts |= {hosted.attempt for look in (source, destination) for hosted in look.hosted}
+    attempts |= {hosted.attempt for look in (source, destination) for _, hosted in look.hosted}
     lent: list[Server | Volume] = [*source.servers, *source.volumes]
     attempts |= {loan.attempt for thing in lent if (loan := Loan.of(thing))}
     found = [_found(attempt, source, destination, open_here, although_held) for attempt in sorted(attempts)]
@@ -108,12 +108,12 @@ def clean_up(world: World, found: Sequence[Found], settings: Settings) -> list[O
     with TemporaryDirectory() as directory, closing(Journal(Path(directory) / "journal.sqlite")) as journal:
         works = [Work(partial(_clean_up, world, journal, f, settings)) for f in found if f.ready]
         try:
-            return at_once(works, threads=settings.workloads.parallel, slots=1, stop=world.clock.stop)
+            return at_once(works, threads=settings.workloads.parallel, lanes=[0], stop=world.clock.stop)
         except KeyboardInterrupt:
             raise Interrupted("stopped during the clean-up", remedy=f"`{AGAIN}` goes on") from None
 
 
-def _clean_up(world: World, journal: Journal, found: Found, settings: Settings) -> Outcome:
+def _clean_up(world: World, journal: Journal, found: Found, settings: Settings, _lane: int) -> Outcome:
     attempt = journal.begin(found.server_id, found.name, found.attempt)
     for step, handle in found.effects:
         journal.start(attempt.id, step)
@@ -142,13 +142,12 @@ def _finish(run: Run, twin: ServerId) -> Outcome:
 
 @dataclass(frozen=True)
 class _Look:
-    """All that one cloud and its conversion host hold."""
+    """All that one cloud and its conversion hosts hold."""
 
     servers: Sequence[Server]
     volumes: Sequence[Volume]
     ports: Sequence[Port]
-    hosted: Sequence[HostedAttempt]
-    host_id: ServerId | None
+    hosted: Sequence[tuple[ServerId, HostedAttempt]]
     hosts: frozenset[ServerId]
     tagged: Sequence[tuple[Tag, Tagged]]
 
@@ -163,26 +162,26 @@ class _Look:
             return sorted(self.hosts)
         return [a.server_id for a in volume.attachments if a.server_id in self.hosts]
 
-    def on(self, attempt: AttemptId) -> HostedAttempt:
-        """Return what an attempt has on the host."""
-        return next((h for h in self.hosted if h.attempt == attempt), HostedAttempt(attempt))
+    def on(self, attempt: AttemptId) -> list[tuple[ServerId, HostedAttempt]]:
+        """Return what an attempt has on the hosts that it has something on: those of one pair."""
+        return [(host_id, hosted) for host_id, hosted in self.hosted if hosted.attempt == attempt]
 
 
 def _look(world: World, side: Side) -> _Look:
     cloud = world.cloud(side)
-    host = world.source_host if side is Side.SOURCE else world.destination_host
+    hosts = world.hosts(side)
     servers = cloud.servers()
     volumes = cloud.volumes()
     ports = cloud.ports()
     things: list[Tagged] = [*servers, *volumes, *ports, *cloud.snapshots(), *cloud.images(), *cloud.floating_ips()]
-    runs = host is not None and any(s.id == host.server_id and s.status is ServerStatus.ACTIVE for s in servers)
+    running = {s.id for s in servers if s.status is ServerStatus.ACTIVE}
+    ids = {host.server_id for host in hosts}
     return _Look(
         servers,
         volumes,
         ports,
-        hosted=_hosted(side, host) if runs and host is not None else (),
-        host_id=host.server_id if host else None,
-        hosts=frozenset(s.id for s in servers if is_conversion_host(s) or (host and s.id == host.server_id)),
+        hosted=[(h.server_id, on) for h in hosts if h.server_id in running for on in _hosted(side, h)],
+        hosts=frozenset(s.id for s in servers if is_conversion_host(s) or s.id in ids),
         tagged=[(tag, thing) for thing in things if (tag := tag_of(thing))],
     )
 
@@ -235,7 +234,9 @@ def _found(
     busy = problem = ""
     if attempt in open_here:
         busy = f"open in this data dir: `os-migrate resume {attempt}` or `os-migrate rollback {attempt}`"
-    elif attempt not in although_held and any(look.on(attempt).held for look in (source, destination)):
+    elif attempt not in although_held and any(
+        hosted.held for look in (source, destination) for _, hosted in look.on(attempt)
+    ):
         busy = "a migrator works on it"
     elif len(twins) > 1:
         problem = f"servers {' and '.join(twins)} both have run: delete one, or take the tags off it"
@@ -306,5 +307,6 @@ def _at_host(side: Side, attempt: AttemptId, look: _Look, volumes: Iterable[Volu
     for volume in volumes:
         for host_id in look.on_hosts(volume):
             yield AttachVolume(f"{side} {volume.id}", side, host_id, volume.id), volume.id
-    for unit in look.on(attempt).units:
-        yield StartJob(unit, side, job_of(attempt, unit), look.host_id), unit
+    for host_id, hosted in look.on(attempt):
+        for unit in hosted.units:
+            yield StartJob(unit, side, job_of(attempt, unit), host_id), unit

@@ -109,7 +109,8 @@ def check_source(run: Run, workload: Workload) -> None:
         source = run.world.source
         server = source.server(workload.id)
         begun = any(isinstance(record.step, DetachVolume) for record in run.steps())
-        problems = source_problems(workload, server, source.volumes(), stop=False, attempt=run.attempt.id, begun=begun)
+        volumes = [] if begun else [source.volume(attachment.volume_id) for attachment in server.volumes]
+        problems = source_problems(workload, server, volumes, stop=False, attempt=run.attempt.id, begun=begun)
         if problems:
             raise PlanError(problems)
         run.perform(ReadActions("source", workload.id))

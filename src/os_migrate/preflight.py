@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from os_migrate.errors import HostError, PlanError, Problem
-from os_migrate.model import Side
+from os_migrate.model import GIB, Side
 from os_migrate.plan import Inventory, claims, host_problems, resolve, source_problems, twin_of
-from os_migrate.settings import Settings
+from os_migrate.settings import Order, Settings
 from os_migrate.workload import Workload
-from os_migrate.world import Cloud, World
+from os_migrate.world import Cloud, Host, World
 
 
 def take_inventory(cloud: Cloud) -> Inventory:
@@ -38,7 +38,8 @@ class Preflight:
         self._settings = settings
         self._servers = {server.id: server for server in world.source.servers()}
         self._volumes = world.source.volumes()
-        self._hosts = {h.server_id for h in (world.source_host, world.destination_host) if h is not None}
+        self._hosts = {host.server_id for side in Side for host in world.hosts(side)}
+        self._boot_disks_gib = _boot_disks_gib(world.source) if settings.workloads.order is Order.SMALLEST else {}
         self._host_problems = _host_problems(world) if any(self._is_to_copy(w) for w in workloads) else []
         self._claimed: dict[str, Workload] = {}
 
@@ -47,6 +48,18 @@ class Preflight:
         if twin := twin_of(workload, self.inventory.servers):
             return f"already migrated: server {twin.id}"
         return "it is a conversion host" if workload.id in self._hosts else ""
+
+    def bytes_to_copy(self, workload: Workload) -> int:
+        """Return how large the disks are that are copied. A local boot disk counts with the size that its flavor gives it."""
+        migration, params = workload.migration, workload.params
+        if not migration.data_copy:
+            return 0
+        sizes = [volume.size_bytes for volume in params.volumes]
+        server = self._servers.get(workload.id)
+        local = self._boot_disks_gib.get(server.flavor_name, 0) * GIB if server and params.image_ref else None
+        if local is not None:
+            sizes.insert(0, local)
+        return sum(sizes if migration.boot_disk_copy else sizes[1:])
 
     def problems(self, workload: Workload) -> list[Problem]:
         """Return all that keeps a workload from being migrated."""
@@ -73,16 +86,26 @@ class Preflight:
         return workload.copies and not self.reason_to_skip(workload)
 
 
+def _boot_disks_gib(source: Cloud) -> dict[str, int]:
+    return {flavor.name: flavor.disk_gib for flavor in source.flavors()}
+
+
 def _host_problems(world: World) -> list[Problem]:
     """Return why the conversion hosts can't be used: absent, unreachable, or without a tool."""
-    problems = host_problems(source=world.source_host is not None, destination=world.destination_host is not None)
-    for side, host in ((Side.SOURCE, world.source_host), (Side.DESTINATION, world.destination_host)):
-        if host is None:
-            continue
-        where = f"{side} conversion host {host.name!r}"
-        try:
-            if missing := host.missing_tools():
-                problems.append(Problem(where, f"it lacks {', '.join(missing)}", "run `os-migrate hosts deploy`"))
-        except HostError as error:
-            problems.append(Problem(where, error.what, error.remedy))
+    problems: list[Problem] = []
+    for number, pair in enumerate(world.pairs, 1):
+        of = f" of pair {number}" if len(world.pairs) > 1 else ""
+        problems += host_problems(source=pair.source is not None, destination=pair.destination is not None, of=of)
+        for side in Side:
+            if (host := pair.host(side)) is not None:
+                problems += _tool_problems(side, host)
     return problems
+
+
+def _tool_problems(side: Side, host: Host) -> list[Problem]:
+    where = f"{side} conversion host {host.name!r}"
+    try:
+        missing = host.missing_tools()
+    except HostError as error:
+        return [Problem(where, error.what, error.remedy)]
+    return [Problem(where, f"it lacks {', '.join(missing)}", "run `os-migrate hosts deploy`")] if missing else []

@@ -13,7 +13,7 @@ from os_migrate.journal import AttemptState, Journal
 from os_migrate.model import ServerStatus, Tag
 from os_migrate.settings import Settings, WorkloadSettings
 from os_migrate.workload import FloatingIpMode, PortCreationMode, Workload
-from os_migrate.world import World
+from os_migrate.world import HostPair, World
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.host import FakeHost
 from tests.fakes.journal import TestJournal
@@ -32,6 +32,7 @@ class Scene:
         latency: Latency = PROMPT,
         parallel: int = 1,
         names: Sequence[str] | None = None,
+        pairs: int = 1,
     ) -> None:
         self.seam = Seam()
         self.clock = FakeClock() if parallel == 1 else QuickClock(self.seam, 200)
@@ -41,6 +42,7 @@ class Scene:
         self.destination = FakeCloud("destination", self.clock, self.seam, latency)
         furnish(self.source, self.destination)
         self.seam.checks.append(self._check)
+        self._pairs = pairs
         self._add_hosts()
         self.shapes = shapes
         self.workloads = [
@@ -68,14 +70,40 @@ class Scene:
             self.events,
             self.clock,
             timeout_s=300.0,
+            other_pairs=self.other_pairs,
         )
 
     def _add_hosts(self) -> None:
-        self.source_host = FakeHost("source host", self.source, add_host(self.source, "conv"), self.clock)
-        host_id = add_host(self.destination, "conv")
-        self.destination_host = FakeHost("destination host", self.destination, host_id, self.clock)
-        self.destination_host.peer = self.source_host
-        self.hosts = (self.source_host, self.destination_host)
+        """Add the pairs of conversion hosts; `hosts` has them pair by pair, the source's before the destination's."""
+        self.hosts: tuple[FakeHost, ...] = ()
+        for number in range(1, self._pairs + 1):
+            suffix = f" {number}" if number > 1 else ""
+            pair = [
+                FakeHost(f"{cloud.name} host{suffix}", cloud, add_host(cloud, f"conv{suffix}"), self.clock)
+                for cloud in (self.source, self.destination)
+            ]
+            pair[1].peer = pair[0]
+            self.hosts += tuple(pair)
+        self.show_all_pairs()
+
+    def show_all_pairs(self) -> None:
+        """Let the engine see all pairs, in their order."""
+        first, *others = (HostPair(*self.hosts[n : n + 2]) for n in range(0, len(self.hosts), 2))
+        self._show(first, *others)
+
+    def hide_first_pair(self) -> None:
+        """Let the engine see all pairs but the first: somebody changed the settings."""
+        self._show(*self.world.other_pairs)
+
+    def swap_pairs(self) -> None:
+        """Let the engine see the pairs in the opposite order."""
+        self._show(*reversed(self.world.pairs))
+
+    def _show(self, first: HostPair, *others: HostPair) -> None:
+        assert isinstance(first.source, FakeHost)
+        assert isinstance(first.destination, FakeHost)
+        self.source_host, self.destination_host = first.source, first.destination
+        self.other_pairs = others
 
     def replace_hosts(self) -> None:
         """Delete both conversion hosts, and deploy new ones."""
@@ -126,9 +154,8 @@ class Scene:
     # Ends ------------------------------------------------------------------------------------------------------------
     def picture(self) -> tuple[dict[str, object], dict[str, object]]:
         """Return all that is there, but for the conversion hosts."""
-        return self.source.picture(self.source_host.server_id), self.destination.picture(
-            self.destination_host.server_id
-        )
+        ids = [host.server_id for host in self.hosts]
+        return self.source.picture(*ids), self.destination.picture(*ids)
 
     def assert_nothing_left(self) -> None:
         """Check what holds after every end: nothing of ours, nothing violated."""

@@ -11,7 +11,7 @@ attach        Nova and Cinder together
 from os import PathLike
 
 from os_migrate.cloud.attach import Attachments
-from os_migrate.cloud.calls import Api
+from os_migrate.cloud.calls import CALLS_AT_ONCE, Api
 from os_migrate.cloud.connection import open_with, region_opener
 from os_migrate.cloud.hosting import Hosting
 from os_migrate.cloud.image import Images
@@ -41,7 +41,12 @@ class OpenStackCloud(Attachments, Images, Networking, Hosting):
 
 
 def connect(
-    settings: CloudSettings, clouds_path: str | PathLike[str] | None, *, name: str, clock: Clock | None = None
+    settings: CloudSettings,
+    clouds_path: str | PathLike[str] | None,
+    *,
+    name: str,
+    clock: Clock | None = None,
+    calls_at_once: int = CALLS_AT_ONCE,
 ) -> OpenStackCloud:
     """Return the cloud that the settings name; nothing is sent before its first use.
 
@@ -49,4 +54,4 @@ def connect(
     tell (credentials, certificate, address) is a CloudError of the first call.
     """
     open_region = region_opener(settings, clouds_path, name=name)
-    return OpenStackCloud(Api(name, open_with(open_region), clock or SystemClock()))
+    return OpenStackCloud(Api(name, open_with(open_region), clock or SystemClock(), calls_at_once))

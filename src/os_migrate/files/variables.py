@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from os_migrate.files.marked import BadValueError
-from os_migrate.settings import NameFilter, Regex
+from os_migrate.settings import NameFilter, Order, Regex
 
 Read = Callable[[object], Any]
 """Turn a YAML value into a field's value; raise BadValueError, saying what was wanted, where it can't be."""
@@ -72,6 +72,13 @@ def seconds(value: object, wanted: str = "must be a number of seconds above 0") 
     if not 0 < number < float("inf"):
         raise BadValueError(wanted)
     return number
+
+
+def order(value: object) -> Order:
+    """Read in which order workloads begin."""
+    if isinstance(value, str) and value in set(Order):
+        return Order(value)
+    raise BadValueError(f"must be one of {', '.join(Order)}")
 
 
 def path(value: object) -> Path:
@@ -195,6 +202,7 @@ VARIABLES: Mapping[str, Variable] = {
     "os_migrate_data_dir": Variable("", "data_dir", path),
     "os_migrate_clouds_path": Variable("", "clouds_path", path),
     "os_migrate_validate_files": Variable("", "validate_files", flag),
+    "os_migrate_api_calls_parallel": Variable("", "api_calls_parallel", integer),
     **_cloud("src", "source"),
     **_cloud("dst", "destination"),
     "os_migrate_export_images_blobs": Variable("images", "export_blobs", flag),
@@ -205,9 +213,12 @@ VARIABLES: Mapping[str, Variable] = {
     "os_migrate_workload_cleanup_on_failure": Variable("workloads", "cleanup_on_failure", flag),
     "os_migrate_workload_boot_volume_prefix": Variable("workloads", "boot_volume_prefix", text),
     "os_migrate_workloads_parallel": Variable("workloads", "parallel", integer),
+    "os_migrate_workloads_order": Variable("workloads", "order", order),
     "os_migrate_timeout": Variable("workloads", "timeout_s", seconds),
     **_host("src", "source_host"),
     **_host("dst", "destination_host"),
+    "os_migrate_conversion_host_pairs": Variable("conversion", "pairs", integer),
+    "os_migrate_conversion_host_disks": Variable("conversion", "disks", integer),
     "os_migrate_conversion_keypair_private_path": Variable("conversion", "keypair_private_path", path),
     "os_migrate_conversion_subnet_cidr": Variable("conversion", "subnet_cidr", text),
     "os_migrate_conversion_subnet_alloc_start": Variable("conversion", "subnet_alloc_start", text),

@@ -16,6 +16,10 @@ LINK_TIMEOUT_S = 30
 
 def check(clouds: Clouds, settings: Settings, open_host: OpenHost) -> tuple[Problem, ...]:
     """Return all that is wrong with the conversion hosts; nothing means that they are ready."""
+    return tuple(problem for of_pair in settings.by_pair() for problem in _check_pair(clouds, of_pair, open_host))
+
+
+def _check_pair(clouds: Clouds, settings: Settings, open_host: OpenHost) -> list[Problem]:
     problems: list[Problem] = []
     reachable: dict[Side, tuple[ServerId, str, DeployableHost]] = {}
     try:
@@ -36,7 +40,7 @@ def check(clouds: Clouds, settings: Settings, open_host: OpenHost) -> tuple[Prob
     finally:
         for _, _, host in reachable.values():
             host.close()
-    return tuple(problems)
+    return problems
 
 
 def link_script(user: str, address: str, host_key_alias: str) -> str:
@@ -94,7 +98,7 @@ def _link_problems(
         destination.run_script(link_script(settings.conversion.ssh_user, address, server_id))
     except HostError as error:
         yield Problem(
-            "link between the conversion hosts",
+            f"link between the conversion hosts {settings.source_host.host_name!r} and {settings.destination_host.host_name!r}",
             f"the destination host can't open SSH to {address}: {error.what}",
             f"{DEPLOY} to link them again; the source's security group must let SSH in from the destination",
         )

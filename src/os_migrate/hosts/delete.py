@@ -1,6 +1,6 @@
 """Delete the conversion hosts, and of what is around them only what `deploy` made: it carries our mark.
 
-    server -> floating IP    on both sides first: hosts in one project share a network
+    servers -> floating IPs  on both sides first: hosts in one project share a network
     router's interface -> router -> subnet -> network -> security group
     key pair -> key files
 
@@ -15,8 +15,8 @@ from os_migrate import keys
 from os_migrate.errors import CloudError, RollbackIncomplete, UserError
 from os_migrate.events import Events, Note
 from os_migrate.hosts import known_hosts
-from os_migrate.hosts.hosting import Clouds, HostingCloud, fip_mark, is_marked, is_ours
-from os_migrate.model import PartKind, Side
+from os_migrate.hosts.hosting import MARK, Clouds, HostingCloud, is_marked, is_of_a_pair, is_ours
+from os_migrate.model import PartKind, Server, Side
 from os_migrate.settings import Settings
 
 
@@ -29,7 +29,7 @@ def delete(clouds: Clouds, settings: Settings, events: Events) -> None:
     sides = [side for side in Side if settings.host(side).delete]
     removals = [_Removal(clouds[side], settings, side, events) for side in sides]
     for removal in removals:
-        removal.attempt("server and floating IP", removal.server)
+        removal.attempt("servers and floating IPs", removal.servers)
     for removal in removals:
         removal.attempt("network", removal.surroundings)
         removal.attempt("key pair", removal.keypair)
@@ -53,6 +53,7 @@ class _Removal:
         self._cloud = cloud
         self._settings = settings
         self._host = settings.host(side)
+        self._names = {of_pair.host(side).host_name for of_pair in settings.by_pair()}
         self._side = side
         self._events = events
 
@@ -63,10 +64,10 @@ class _Removal:
         except CloudError as error:
             self.standing.append(f"{self._side} {what}: {error}")
 
-    def server(self) -> None:
-        """Delete our server of the host's name, and the floating IP that was made for it."""
+    def servers(self) -> None:
+        """Delete our servers of the hosts' names, also of more pairs than there are to be now, and the floating IPs made for them."""
         for server in self._cloud.servers():
-            if server.name != self._host.host_name:
+            if not is_of_a_pair(self._host, server.name) or not (server.name in self._names or self._knows(server)):
                 continue
             if not is_ours(server, self._side):
                 self._tell(f"server {server.name!r} ({server.id}) is left: os-migrate didn't make it", warning=True)
@@ -77,9 +78,14 @@ class _Removal:
         if not (self._host.manage_fip and self._host.delete_fip):
             return
         for ip in self._cloud.floating_ips():
-            if ip.description == fip_mark(self._host):
+            name = ip.description.removeprefix(f"{MARK} ")
+            if name in self._names or (is_of_a_pair(self._host, name) and ip.port_id is None):
                 self._tell(f"delete floating IP {ip.address}")
                 self._cloud.delete_floating_ip(ip.id)
+
+    def _knows(self, server: Server) -> bool:
+        """Say whether a server was deployed from this data dir: a host of another may have a number in its name, too."""
+        return known_hosts.line_of(self._settings.conversion.known_hosts_path, server.id) is not None
 
     def surroundings(self) -> None:
         """Delete our network parts of the host's names, each before what it stands on."""
