@@ -15,7 +15,7 @@ from os_migrate.errors import Interrupted, OSMigrateError, PlanError, RollbackIn
 from os_migrate.events import Note, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Attempt, AttemptState, Journal
 from os_migrate.model import ServerId
-from os_migrate.pairs import pair_of
+from os_migrate.pairs import free_disks, pair_of
 from os_migrate.plan import Inventory
 from os_migrate.pool import Work, at_once
 from os_migrate.preflight import Preflight, take_inventory
@@ -66,7 +66,8 @@ def migrate(world: World, journal: Journal, workloads: Sequence[Workload], setti
     ready = [w for w in workloads if outcomes[w.id] is None]
     if settings.workloads.order is Order.SMALLEST:
         ready.sort(key=preflight.bytes_to_copy)
-    ended = _at_once(world, journal, settings, [Work(partial(begin, w), w.copied_disks) for w in ready])
+    works = [Work(partial(begin, w), w.copied_disks) for w in ready]
+    ended = _at_once(world, journal, settings, works, others=journal.unfinished())
     outcomes.update({o.server_id: o for o in ended})
     return [o for o in outcomes.values() if o is not None]
 
@@ -115,7 +116,9 @@ def resume(
             refused.append(_tell_end(world, outcome))
             continue
         works.append(Work(partial(go_on, attempt), by_id[attempt.server_id].copied_disks, pair))
-    return [*_at_once(world, journal, settings, works), *refused]
+    ids = {attempt.id for attempt in attempts}
+    others = [other for other in journal.unfinished() if other.id not in ids]
+    return [*_at_once(world, journal, settings, works, others=others), *refused]
 
 
 def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settings: Settings) -> list[Outcome]:
@@ -139,8 +142,15 @@ def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settin
     return _at_once(world, journal, settings, [Work(partial(undo, attempt)) for attempt in attempts])
 
 
-def _at_once(world: World, journal: Journal, settings: Settings, works: Sequence[Work[Outcome]]) -> list[Outcome]:
-    lanes = [settings.conversion.disks] * len(world.pairs)
+def _at_once(
+    world: World,
+    journal: Journal,
+    settings: Settings,
+    works: Sequence[Work[Outcome]],
+    *,
+    others: Sequence[Attempt] = (),
+) -> list[Outcome]:
+    lanes = free_disks(world, settings.conversion.disks, [journal.steps(other.id) for other in others])
     try:
         return at_once(works, threads=settings.workloads.parallel, lanes=lanes, stop=world.clock.stop)
     except KeyboardInterrupt:

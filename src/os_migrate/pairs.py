@@ -4,11 +4,12 @@ Whatever an attempt does to a host is a step that names the host, journalled bef
 the pair that its steps name, and one whose steps name none has nothing on any host, and may go through whichever has room.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 
 from os_migrate.errors import NotFound, UserError
-from os_migrate.journal import Attempt, StepRecord
+from os_migrate.journal import Attempt, StepRecord, StepState
 from os_migrate.model import ServerId, ServerStatus, Side
 from os_migrate.steps.transfer import StartJob
 from os_migrate.steps.volumes import AttachVolume
@@ -37,6 +38,18 @@ def pair_of(world: World, attempt: Attempt, steps: Iterable[StepRecord]) -> int 
             if host is not None and host.server_id == host_id:
                 return number
     return None
+
+
+def free_disks(world: World, disks: int, others: Iterable[Iterable[StepRecord]]) -> list[int]:
+    """Return how many volumes each pair can take beside what the steps of other attempts, left open, have on it; at least one."""
+    held = Counter(
+        record.step.host_id
+        for steps in others
+        for record in steps
+        if isinstance(record.step, AttachVolume) and record.state is not StepState.UNDONE
+    )
+    ids = [[host.server_id for side in Side if (host := pair.host(side)) is not None] for pair in world.pairs]
+    return [max(1, disks - max((held[host_id] for host_id in pair), default=0)) for pair in ids]
 
 
 def _hosts_of(steps: Iterable[StepRecord]) -> Iterable[tuple[Side, ServerId]]:

@@ -344,6 +344,22 @@ def test_hosts_never_get_more_disks_than_they_can_take(tmp_path, pairs):
     assert watch.most == [6] * pairs
 
 
+def test_disks_of_attempts_that_were_left_open_are_counted(tmp_path):
+    scene = Scene(tmp_path, RICH, *[RICH] * 3, parallel=3)
+    scene.settings = replace(
+        scene.settings,
+        workloads=replace(scene.settings.workloads, cleanup_on_failure=False),
+        conversion=replace(scene.settings.conversion, disks=9),
+    )
+    all_of_them, scene.workloads = scene.workloads, scene.workloads[:1]
+    scene.migrate(FailVerb("create_port", CloudError("no")))
+    assert scene.state is AttemptState.FAILED
+    scene.workloads = all_of_them[1:]
+    watch = WatchDisks(scene)
+    assert results(scene.migrate(watch)) == [Result.MIGRATED] * 3
+    assert watch.most == [9]
+
+
 def begins(scene):
     """Return the list in which the names of workloads appear as they begin."""
     names = []
