@@ -9,14 +9,14 @@ from pathlib import Path
 from os_migrate import batch, cleanup
 from os_migrate.batch import Outcome, Result
 from os_migrate.events import Events
-from os_migrate.journal import AttemptState, Journal
+from os_migrate.journal import AttemptState
 from os_migrate.model import ServerStatus, Tag
 from os_migrate.settings import Settings, WorkloadSettings
 from os_migrate.workload import FloatingIpMode, PortCreationMode, Workload
 from os_migrate.world import HostPair, World
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.host import FakeHost
-from tests.fakes.journal import TestJournal
+from tests.fakes.journal import TestJournal, lose_power
 from tests.fakes.seam import FakeClock, Hook, QuickClock, Seam
 from tests.fakes.state import PROMPT, Latency
 from tests.fakes.workloads import Shape, add_host, add_workload, expected_disks, furnish
@@ -55,7 +55,7 @@ class Scene:
         )
         self.events = Events()
         self._path = directory / "journal.sqlite"
-        self.journal: Journal = TestJournal(self._path, self.seam, self.clock)
+        self.journal = TestJournal(self._path, self.seam, self.clock)
         for cloud in (self.source, self.destination):
             cloud.hold_dear()
         self.before = self.picture()
@@ -135,6 +135,7 @@ class Scene:
     def cleanup(self, hook: Hook | None = None) -> list[Outcome]:
         """Do as a new process does that has lost the journal."""
         self._path.unlink()
+        self.journal.log.clear()
         self._restart(hook)
         return cleanup.clean_up(self.world, cleanup.find(self.world, ()), self.settings)
 
@@ -149,7 +150,13 @@ class Scene:
         for host in self.hosts:
             host.held.clear()
         self.seam.hook = hook or Hook()
-        self.journal = TestJournal(self._path, self.seam, self.clock)
+        self.journal = TestJournal(self._path, self.seam, self.clock, self.journal.log)
+
+    def lose_power(self) -> None:
+        """Leave of the journal what is on disk when the migrator's machine loses power."""
+        self.journal.close()
+        lose_power(self._path, self.journal.log)
+        self._restart(None)
 
     # Ends ------------------------------------------------------------------------------------------------------------
     def picture(self) -> tuple[dict[str, object], dict[str, object]]:
