@@ -38,16 +38,27 @@ def at_once(works: Sequence[Work[T]], *, threads: int, lanes: Sequence[int], sto
     `stop`, waits a while for those that run, and is raised.
     """
     if threads == 1 or len(works) < 2:  # noqa: PLR2004 (nothing to do at once)
-        return [work.do(work.lane or 0) for work in works]
+        return _one_by_one(works, lanes)
     return _Pool(works, Queue(works, threads, lanes)).run(min(threads, len(works)), stop)
+
+
+def _one_by_one(works: Sequence[Work[T]], lanes: Sequence[int]) -> list[T]:
+    results: list[T] = []
+    queue = Queue(works, 1, lanes)
+    for work in works:
+        chosen = queue.begin()
+        assert chosen is not None, "nothing else runs"
+        results.append(work.do(chosen[1]))
+        queue.end(chosen[0])
+    return results
 
 
 class Queue:
     """What is to begin next, and where. Pure: it knows nothing of threads and time.
 
     The first work that waits is the head. If it finds no room, it has a lane kept for it, the one with the most room then, and later
-    works may begin before it: on other lanes as they like, on the kept one on no more slots than the head leaves, and not on all
-    threads. So the head begins at the latest when all have ended that ran when it found no room, however many pass it.
+    works may begin before it: on other lanes as they like, on the kept one on no more slots than the head leaves. So it begins at the
+    latest when all have ended that ran when it found no room, however many pass it: the last of them leaves a thread, too.
     """
 
     def __init__(self, works: Sequence[Work[T]], threads: int, lanes: Sequence[int]) -> None:
@@ -74,8 +85,6 @@ class Queue:
         if self._kept is None:
             own = self._fixed[head]
             self._kept = max(range(len(self._lanes)), key=lambda lane: self._free[lane]) if own is None else own
-        if len(self._passed) >= self._threads - 1:
-            return None
         spare = self._lanes[self._kept] - self._need(head, self._kept)
         spare -= sum(self._need(work, self._kept) for work in self._passed if self.running[work] == self._kept)
         for work in self.waiting[1:]:

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from os_migrate.pool import Queue, Work, at_once
@@ -117,6 +117,14 @@ def test_each_goes_to_the_lane_with_the_most_room():
     assert begun(queue([3, 1, 1, 2], lanes=[4, 4])) == [(0, 0), (1, 1), (2, 1), (3, 1)]
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_one_alone_goes_there_too(threads):
+    lanes = []
+    at_once([Work(lanes.append, 2)], threads=threads, lanes=[1, 3, 2], stop=nothing)
+    at_once([Work(lanes.append, 2, 2)], threads=threads, lanes=[1, 3, 2], stop=nothing)
+    assert lanes == [1, 2]
+
+
 def test_one_that_belongs_to_a_lane_waits_for_it_and_is_passed_on_the_others():
     one = queue([4, 2, 1, 3], lanes=[4, 4], fixed={0: 1, 1: 1})
     assert begun(one) == [(0, 1), (2, 0), (3, 0)]
@@ -135,16 +143,21 @@ def test_one_that_needs_a_whole_lane_is_passed_on_the_other_only():
     assert begun(queue([1, 9, 1, 1], lanes=[1, 4], fixed={1: 1, 0: 1})) == [(0, 1), (2, 0)]
 
 
-def test_one_that_waits_has_a_thread_kept_for_it():
-    one = queue([2, 4, 0, 0, 0], threads=3, lanes=[4])
-    assert begun(one) == [(0, 0), (2, 0), (3, 0)]
+def test_lane_that_is_kept_for_one_stays_the_same():
+    one = queue([2, 3, 4, 1, 2], lanes=[4, 4])
+    assert begun(one) == [(0, 0), (1, 1), (3, 1)]
+    one.end(1)
+    assert begun(one) == [(4, 1)]  # lane 1 has more room now, but 2 waits for lane 0
     one.end(0)
-    assert begun(one) == [(1, 0)]
+    assert begun(one) == [(2, 0)]
 
 
-WORKS = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 20), st.sampled_from([None, None, 0, 1])), min_size=1)
+WORKS = st.lists(
+    st.tuples(st.integers(0, 6), st.integers(1, 20), st.sampled_from([None, None, 0, 1])), min_size=1, max_size=30
+)
 
 
+@settings(max_examples=400)
 @given(WORKS, st.integers(1, 5), st.lists(st.integers(1, 5), min_size=2, max_size=3))
 def test_all_begin_none_gets_too_much_and_a_head_waits_only_for_those_before_it(works, threads, lanes):
     """Play works, each of some slots and a duration, against a clock; `elders` are those that ran when a head found no room."""
@@ -153,11 +166,16 @@ def test_all_begin_none_gets_too_much_and_a_head_waits_only_for_those_before_it(
     elders: dict[int, set[int]] = {}
     now = 0
     while one.waiting or one.running:
-        for number, _ in begun(one):
-            heapq.heappush(ends, (now + works[number][1], number))
-        if one.waiting:
-            mine = elders.setdefault(one.waiting[0], set(one.running))
-            assert mine & set(one.running), "it still waits, though all have ended that ran when it began to wait"
+        chosen = True
+        while chosen and one.waiting:
+            head, ran = one.waiting[0], set(one.running)
+            chosen = one.begin()
+            if chosen:
+                heapq.heappush(ends, (now + works[chosen[0]][1], chosen[0]))
+            if one.waiting and one.waiting[0] == head and len(ran) < threads:
+                elders.setdefault(head, ran)
+        if one.waiting and one.waiting[0] in elders:
+            assert elders[one.waiting[0]] & set(one.running), "all have ended that ran when it found no room"
         for lane, slots in enumerate(lanes):
             assert sum(min(works[n][0], slots) for n, at in one.running.items() if at == lane) <= slots
         assert len(one.running) <= threads
