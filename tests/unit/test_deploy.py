@@ -502,6 +502,23 @@ def test_pairs_that_are_no_longer_wanted_are_deleted_too(stage):
     assert stage.inventory() == before
 
 
+def test_host_that_cannot_be_deleted_keeps_those_of_other_pairs_from_nothing(stage, monkeypatch):
+    stage.set_conversion(pairs=3)
+    second = stage.deploy()[2]
+    cloud, delete_server = stage.clouds[SOURCE], stage.clouds[SOURCE].delete_server
+
+    def refuse_one(server_id):
+        if server_id == second.server_id:
+            raise CloudError("it is locked")
+        delete_server(server_id)
+
+    monkeypatch.setattr(cloud, "delete_server", refuse_one)
+    with pytest.raises(RollbackIncomplete) as raised:
+        stage.delete()
+    assert names(stage) == [["conv_src-2"], []]
+    assert "source server 'conv_src-2': it is locked" in raised.value.standing
+
+
 def test_numbered_host_of_another_data_dir_is_left(stage, tmp_path):
     stage.deploy()
     mine = stage.settings
@@ -626,6 +643,8 @@ def test_deleting_leaves_nothing_and_can_be_repeated(stage):
 def test_what_was_there_before_is_left(stage):
     for cloud in stage.clouds.values():
         cloud.create_network("os_migrate_conv", None, "the operator's")
+        port = cloud.create_port(PortSpec(NetworkId(cloud.public.id), (FixedIp("", "172.31.11.7"),)), "")
+        cloud.create_floating_ip(cloud.public.id, port, None, None, "conv_src")
     before = stage.inventory()
     stage.deploy()
     stage.delete()

@@ -72,16 +72,21 @@ class _Removal:
             if not is_ours(server, self._side):
                 self._tell(f"server {server.name!r} ({server.id}) is left: os-migrate didn't make it", warning=True)
                 continue
-            self._tell(f"delete server {server.name!r}")
-            self._cloud.delete_server(server.id)
-            known_hosts.forget(self._settings.conversion.known_hosts_path, server.id)
+            self.attempt(f"server {server.name!r}", partial(self._delete_server, server))
         if not (self._host.manage_fip and self._host.delete_fip):
             return
         for ip in self._cloud.floating_ips():
+            if not ip.description.startswith(f"{MARK} "):
+                continue
             name = ip.description.removeprefix(f"{MARK} ")
             if name in self._names or (is_of_a_pair(self._host, name) and ip.port_id is None):
                 self._tell(f"delete floating IP {ip.address}")
-                self._cloud.delete_floating_ip(ip.id)
+                self.attempt(f"floating IP {ip.address}", partial(self._cloud.delete_floating_ip, ip.id))
+
+    def _delete_server(self, server: Server) -> None:
+        self._tell(f"delete server {server.name!r}")
+        self._cloud.delete_server(server.id)
+        known_hosts.forget(self._settings.conversion.known_hosts_path, server.id)
 
     def _knows(self, server: Server) -> bool:
         """Say whether a server was deployed from this data dir: a host of another may have a number in its name, too."""
