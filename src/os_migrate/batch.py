@@ -5,6 +5,7 @@ has room for its disks: it doesn't wait in the middle, and it goes through that 
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -15,7 +16,7 @@ from os_migrate.errors import Interrupted, OSMigrateError, PlanError, RollbackIn
 from os_migrate.events import Note, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Attempt, AttemptState, Journal
 from os_migrate.model import ServerId
-from os_migrate.pairs import free_disks, pair_of
+from os_migrate.pairs import disks_held, free_disks, pair_of
 from os_migrate.plan import Inventory
 from os_migrate.pool import Work, at_once
 from os_migrate.preflight import Preflight, take_inventory
@@ -67,7 +68,7 @@ def migrate(world: World, journal: Journal, workloads: Sequence[Workload], setti
     if settings.workloads.order is Order.SMALLEST:
         ready.sort(key=preflight.bytes_to_copy)
     works = [Work(partial(begin, w), w.copied_disks) for w in ready]
-    ended = _at_once(world, journal, settings, works, others=journal.unfinished())
+    ended = _at_once(world, journal, settings, works)
     outcomes.update({o.server_id: o for o in ended})
     return [o for o in outcomes.values() if o is not None]
 
@@ -106,19 +107,19 @@ def resume(
     works: list[Work[Outcome]] = []
     refused: list[Outcome] = []
     for attempt in attempts:
-        if attempt.state is not AttemptState.RUNNING:  # its disks come off the hosts
-            works.append(Work(partial(go_on, attempt)))
-            continue
+        steps = journal.steps(attempt.id)
+        forward = attempt.state is AttemptState.RUNNING
+        pair: int | None = None
         try:
-            pair = pair_of(world, attempt, journal.steps(attempt.id))
-        except UserError as error:
-            outcome = Outcome(attempt.server_id, attempt.name, Result.FAILED, str(error), error)
-            refused.append(_tell_end(world, outcome))
-            continue
-        works.append(Work(partial(go_on, attempt), by_id[attempt.server_id].copied_disks, pair))
-    ids = {attempt.id for attempt in attempts}
-    others = [other for other in journal.unfinished() if other.id not in ids]
-    return [*_at_once(world, journal, settings, works, others=others), *refused]
+            pair = pair_of(world, attempt, steps)
+        except OSMigrateError as error:
+            if forward:
+                outcome = Outcome(attempt.server_id, attempt.name, Result.FAILED, str(error), error)
+                refused.append(_tell_end(world, outcome))
+                continue
+        back = 0 if pair is None else max(disks_held(steps).values(), default=0)
+        works.append(Work(partial(go_on, attempt), by_id[attempt.server_id].copied_disks if forward else back, pair))
+    return [*_at_once(world, journal, settings, works, but=attempts), *refused]
 
 
 def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settings: Settings) -> list[Outcome]:
@@ -139,18 +140,16 @@ def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settin
     def undo(attempt: Attempt, _pair: int) -> Outcome:
         return carry_out(Run(world, journal, attempt, settings), "roll back", _back)
 
-    return _at_once(world, journal, settings, [Work(partial(undo, attempt)) for attempt in attempts])
+    return _at_once(world, journal, settings, [Work(partial(undo, attempt)) for attempt in attempts], but=attempts)
 
 
 def _at_once(
-    world: World,
-    journal: Journal,
-    settings: Settings,
-    works: Sequence[Work[Outcome]],
-    *,
-    others: Sequence[Attempt] = (),
+    world: World, journal: Journal, settings: Settings, works: Sequence[Work[Outcome]], *, but: Sequence[Attempt] = ()
 ) -> list[Outcome]:
-    lanes = free_disks(world, settings.conversion.disks, [journal.steps(other.id) for other in others])
+    """Do works on the pairs of hosts, beside what open attempts have there `but` for these, which are what is worked on."""
+    ids = {attempt.id for attempt in but}
+    left = [disks_held(journal.steps(attempt.id)) for attempt in journal.unfinished() if attempt.id not in ids]
+    lanes = free_disks(world, settings.conversion.disks, sum(left, Counter()))
     try:
         return at_once(works, threads=settings.workloads.parallel, lanes=lanes, stop=world.clock.stop)
     except KeyboardInterrupt:

@@ -40,14 +40,17 @@ def pair_of(world: World, attempt: Attempt, steps: Iterable[StepRecord]) -> int 
     return None
 
 
-def free_disks(world: World, disks: int, others: Iterable[Iterable[StepRecord]]) -> list[int]:
-    """Return how many volumes each pair can take beside what the steps of other attempts, left open, have on it; at least one."""
-    held = Counter(
+def disks_held(steps: Iterable[StepRecord]) -> Counter[ServerId]:
+    """Return how many volumes an attempt has, or may have, on each host."""
+    return Counter(
         record.step.host_id
-        for steps in others
         for record in steps
         if isinstance(record.step, AttachVolume) and record.state is not StepState.UNDONE
     )
+
+
+def free_disks(world: World, disks: int, held: Counter[ServerId]) -> list[int]:
+    """Return how many volumes each pair can take beside those that attempts hold which are left alone; at least one."""
     ids = [[host.server_id for side in Side if (host := pair.host(side)) is not None] for pair in world.pairs]
     return [max(1, disks - max((held[host_id] for host_id in pair), default=0)) for pair in ids]
 

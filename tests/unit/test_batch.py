@@ -419,6 +419,14 @@ def test_attempt_whose_pair_the_settings_no_longer_name_is_refused_and_left_as_i
     scene.assert_migrated(scene.resume())
 
 
+def test_cloud_that_cannot_say_whether_the_pair_is_there_leaves_the_attempt_as_it_is(tmp_path):
+    scene = died_in_its_copy(tmp_path)
+    scene.hide_first_pair()
+    (outcome,) = scene.resume(FailVerb("server", CloudError("not now")))
+    assert (outcome.result, outcome.detail) == (Result.FAILED, "not now")
+    assert scene.state is AttemptState.RUNNING
+
+
 def test_attempt_whose_pair_is_deleted_is_undone(tmp_path):
     scene = died_in_its_copy(tmp_path)
     scene.hide_first_pair()
