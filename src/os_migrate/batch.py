@@ -13,7 +13,7 @@ from functools import partial
 
 from os_migrate import flow
 from os_migrate.errors import Interrupted, OSMigrateError, PlanError, RollbackIncomplete, SourceChanged, UserError
-from os_migrate.events import Note, WorkloadEnded, WorkloadStarted
+from os_migrate.events import BatchStarted, Note, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Attempt, AttemptState, Journal
 from os_migrate.model import ServerId
 from os_migrate.pairs import disks_held, free_disks, pair_of
@@ -150,6 +150,7 @@ def _at_once(
     ids = {attempt.id for attempt in but}
     left = [disks_held(journal.steps(attempt.id)) for attempt in journal.unfinished() if attempt.id not in ids]
     lanes = free_disks(world, settings.conversion.disks, sum(left, Counter()))
+    world.events.tell(BatchStarted(total=len(works)))
     try:
         return at_once(works, threads=settings.workloads.parallel, lanes=lanes, stop=world.clock.stop)
     except KeyboardInterrupt:

@@ -269,8 +269,7 @@ def _source_effects(attempt: AttemptId, look: _Look) -> Iterator[Effect]:
             yield MarkServer("source", server.id, loan.was_running), server.id
             if loan.was_running:
                 yield StopServer("source", server.id), server.id
-    for tag, snapshot in look.of(attempt, Snapshot):
-        yield SnapshotVolume(tag.subject, snapshot.volume_id, snapshot.name), snapshot.id
+    yield from _snapshots_made(Side.SOURCE, attempt, look)
     for tag, image in look.of(attempt, Image):
         yield SnapshotServer(tag.subject, ServerId(""), image.name), image.id
     made = _volumes_made(Side.SOURCE, attempt, look)
@@ -285,6 +284,7 @@ def _source_effects(attempt: AttemptId, look: _Look) -> Iterator[Effect]:
 
 def _destination_effects(attempt: AttemptId, look: _Look) -> Iterator[Effect]:
     """Yield what an attempt did in the destination, in the order in which it did."""
+    yield from _snapshots_made(Side.DESTINATION, attempt, look)
     made = _volumes_made(Side.DESTINATION, attempt, look)
     for step, volume in made:
         yield step, volume.id
@@ -295,6 +295,13 @@ def _destination_effects(attempt: AttemptId, look: _Look) -> Iterator[Effect]:
         yield CreateServer(tag.subject), server.id
     for tag, ip in look.of(attempt, FloatingIp):
         yield CreateFloatingIp(tag.subject, ServerId(""), NetworkId(ip.network_id), None), ip.id
+
+
+def _snapshots_made(side: Side, attempt: AttemptId, look: _Look) -> Iterator[Effect]:
+    """Yield the snapshots that an attempt made on a side; both may be one project. Those of a migration are all of the source."""
+    for tag, snapshot in look.of(attempt, Snapshot):
+        if tag.subject.startswith(f"{Side.DESTINATION} ") is (side is Side.DESTINATION):
+            yield SnapshotVolume(tag.subject, snapshot.volume_id, snapshot.name, side), snapshot.id
 
 
 def _volumes_made(side: Side, attempt: AttemptId, look: _Look) -> list[tuple[CreateVolume, Volume]]:

@@ -25,6 +25,13 @@ class Note(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BatchStarted(Event):
+    """So many workloads are about to be worked on; one that is begun anew in a resume is told as a batch of its own."""
+
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkloadStarted(Event):
     """A workload's migration begins, goes on, or is undone: see `activity`."""
 
@@ -35,7 +42,7 @@ class WorkloadStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadEnded(Event):
-    """A workload reached a final state; `outcome` is migrated, skipped, rolled back, failed or interrupted."""
+    """A workload reached a final state; `outcome` is migrated, skipped, rolled back, failed, rollback incomplete or verified."""
 
     name: str
     outcome: str

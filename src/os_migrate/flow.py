@@ -20,10 +20,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from os_migrate.bring import bring_local_disk, bring_volume
 from os_migrate.errors import DigestMismatch, PlanError, SourceChanged
+from os_migrate.events import Note
 from os_migrate.journal import AttemptState
-from os_migrate.model import GIB, ImageId, Nic, ServerId, Side, VolumeId, VolumeSpec
-from os_migrate.nbd import CopyJob, ExportJob, Job, ScanJob, ScanResult, TunnelJob
+from os_migrate.model import Nic, ServerId, Side, VolumeId, VolumeSpec
+from os_migrate.nbd import (
+    Compression,
+    CopyJob,
+    CopyResult,
+    Coverage,
+    ExportJob,
+    Job,
+    ScanJob,
+    ScanResult,
+    SendJob,
+    TunnelJob,
+)
 from os_migrate.plan import Inventory, Target, source_problems
 from os_migrate.report import WorkloadReport, report, write_report
 from os_migrate.run import Run
@@ -34,12 +47,11 @@ from os_migrate.steps.servers import (
     MarkServer,
     ReadActions,
     ResolveTarget,
-    SnapshotServer,
     StopServer,
     SurveySource,
 )
-from os_migrate.steps.transfer import AwaitJob, StartJob
-from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume, SnapshotVolume
+from os_migrate.steps.transfer import AwaitJob, ReadTools, StartJob
+from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume
 from os_migrate.survey import Disk, Survey, used_since
 from os_migrate.tags import sweep, untag
 from os_migrate.twin import boot_volume_name, server_spec, volume_spec
@@ -91,6 +103,7 @@ def stop_source(run: Run, workload: Workload) -> None:
     with run.stage("stop source"):
         for side in Side if workload.copies else ():
             run.patiently("hold", partial(_hold, run, side))
+            run.perform(ReadTools(side, side))
         survey = _survey(run, workload)
         run.perform(MarkServer("source", workload.id, survey.was_running))
         if survey.was_running and run.settings.workloads.stop_before_migration:
@@ -132,10 +145,13 @@ def export_volumes(run: Run, workload: Workload) -> tuple[Exported, ...]:
                 f"source {disk.device}", Side.SOURCE, _host_id(run, Side.SOURCE), at_host[disk.device]
             )
             run.perform(attach)
-        scans = _scan(run, Side.SOURCE, [(d.device, at_host[d.device]) for d in disks])
+        coverage = run.settings.transfer.sparsify
+        scans = _scan(run, Side.SOURCE, coverage, [(d.device, at_host[d.device]) for d in disks])
         for disk in disks:
-            job = ExportJob(run.attempt.id, at_host[disk.device])
-            run.perform(_start(run, f"export {disk.device}", Side.SOURCE, job))
+            volume_id = at_host[disk.device]
+            run.perform(_start(run, f"export {disk.device}", Side.SOURCE, ExportJob(run.attempt.id, volume_id)))
+            if _may_compress(run):
+                run.perform(_start(run, f"send {disk.device}", Side.SOURCE, SendJob(run.attempt.id, volume_id)))
         return tuple(_exported(run, d, at_host[d.device], scans[d.device]) for d in disks)
 
 
@@ -160,19 +176,13 @@ def transfer_volumes(run: Run, workload: Workload, exported: Sequence[Exported])
             host_id = _host_id(run, Side.DESTINATION)
             step = AttachVolume(f"destination {e.disk.device}", Side.DESTINATION, host_id, created[e.disk.device])
             run.perform(step)
-        source_host = run.world.host(Side.SOURCE)
-        tunnel = TunnelJob(
-            run.attempt.id,
-            tuple(e.volume_id for e in exported),
-            user=run.settings.conversion.ssh_user,
-            address=source_host.address,
-            host_key_alias=source_host.server_id,
-        )
-        run.perform(_start(run, "tunnel", Side.DESTINATION, tunnel))
+        _connect(run, [e.volume_id for e in exported])
         _copy(run, exported, created)
-        scans = _scan(run, Side.DESTINATION, [(e.disk.device, created[e.disk.device]) for e in exported])
-        for e in exported:
-            _prove(e, created[e.disk.device], scans[e.disk.device])
+        if run.settings.transfer.proof:
+            copies = [(e.disk.device, created[e.disk.device]) for e in exported]
+            scans = _scan(run, Side.DESTINATION, Coverage.COPIED, copies)
+            for e in exported:
+                _prove(e, created[e.disk.device], scans[e.disk.device])
         run.undo(Lasts.TRANSFER)
         return tuple(Copied(e.disk, created[e.disk.device]) for e in exported)
 
@@ -271,37 +281,27 @@ def _bring_boot_disk(run: Run, workload: Workload, disk: Disk) -> VolumeId:
     """Make a temporary volume with the boot disk's bytes: the disk itself stays where it is."""
     name = boot_volume_name(workload, run.settings.workloads.boot_volume_prefix)
     if disk.volume_id is not None:
-        snapshot = run.perform(SnapshotVolume("boot disk", disk.volume_id, name))
-        size_gib = run.world.source.volume(disk.volume_id).size_gib
-        spec = VolumeSpec(name, size_gib, snapshot_id=snapshot, volume_type=disk.volume_type or None)
-    else:
-        image = run.perform(SnapshotServer("boot disk", workload.id, name))
-        spec = VolumeSpec(name, _boot_disk_gib(run, workload, image), image_id=image)
-    return run.perform(CreateVolume(f"source {disk.device}", Side.SOURCE, disk.device, spec))
+        return bring_volume(run, Side.SOURCE, "boot disk", disk.device, disk.volume_id, name)
+    return bring_local_disk(run, workload.id, "boot disk", disk.device, name)
 
 
-def _boot_disk_gib(run: Run, workload: Workload, image_id: ImageId) -> int:
-    """Return the size in GiB of a volume that holds a local boot disk: never rounded down."""
-    source = run.world.source
-    image = source.image(image_id)
-    flavor_name = source.server(workload.id).flavor_name
-    flavor_gib = next((f.disk_gib for f in source.flavors() if f.name == flavor_name), 0)
-    image_gib = -(-max(image.virtual_size_bytes, image.size_bytes) // GIB)
-    return max(flavor_gib, image.min_disk_gib, image_gib, 1)
-
-
-def _scan(run: Run, side: Side, volumes: Sequence[tuple[str, VolumeId]]) -> dict[str, ScanResult]:
+def _scan(run: Run, side: Side, coverage: Coverage, volumes: Sequence[tuple[str, VolumeId]]) -> dict[str, ScanResult]:
     activity = "scan" if side is Side.SOURCE else "verify"
-    units = [
-        (device, run.perform(_start(run, f"{activity} {device}", side, ScanJob(run.attempt.id, volume_id))))
-        for device, volume_id in volumes
-    ]
+    transfer = run.settings.transfer
+    units = []
+    for device, volume_id in volumes:
+        job = ScanJob(run.attempt.id, volume_id, coverage, transfer.proof, transfer.sparsify_timeout_s)
+        units.append((device, run.perform(_start(run, f"{activity} {device}", side, job))))
     scans: dict[str, ScanResult] = {}
     for device, unit in units:
         result = run.perform(AwaitJob(f"{activity} {device}", side, unit, device, activity, run.attempt.server_id))
         assert isinstance(result, ScanResult), "a scan returns that"
         scans[device] = result
     return scans
+
+
+def _may_compress(run: Run) -> bool:
+    return run.settings.transfer.compression is not Compression.NONE
 
 
 def _exported(run: Run, disk: Disk, volume_id: VolumeId, scan: ScanResult) -> Exported:
@@ -317,13 +317,35 @@ def _volume_spec(run: Run, workload: Workload, exported: Exported) -> VolumeSpec
     return volume_spec(workload, exported.disk, exported.size_gib, dict(exported.image_metadata), prefix)
 
 
+def _connect(run: Run, volume_ids: Sequence[VolumeId]) -> None:
+    """Forward all exports, over as many connections as are wanted: one keeps no more than one core of each host busy."""
+    source_host = run.world.host(Side.SOURCE)
+    connections = min(run.settings.transfer.connections, len(volume_ids))
+    for number in range(connections):
+        tunnel = TunnelJob(
+            run.attempt.id,
+            tuple(volume_ids[number::connections]),
+            user=run.settings.conversion.ssh_user,
+            address=source_host.address,
+            host_key_alias=source_host.server_id,
+            number=number,
+            streams=_may_compress(run),
+            limit_bytes_s=run.settings.limit_bytes_s,
+        )
+        run.perform(_start(run, "tunnel" if number == 0 else f"tunnel {number}", Side.DESTINATION, tunnel))
+
+
 def _copy(run: Run, exported: Sequence[Exported], created: dict[str, VolumeId]) -> None:
     units = []
     for e in exported:
-        job = CopyJob(run.attempt.id, e.volume_id, created[e.disk.device])
+        compression = run.settings.transfer.compression
+        job = CopyJob(run.attempt.id, e.volume_id, created[e.disk.device], compression)
         units.append((e.disk.device, run.perform(_start(run, f"copy {e.disk.device}", Side.DESTINATION, job))))
     for device, unit in units:
-        run.perform(AwaitJob(f"copy {device}", Side.DESTINATION, unit, device, "copy", run.attempt.server_id))
+        done = run.perform(AwaitJob(f"copy {device}", Side.DESTINATION, unit, device, "copy", run.attempt.server_id))
+        if isinstance(done, CopyResult) and done.reason:
+            text = f"copy of {device} by {done.method}: {done.reason}"
+            run.world.events.tell(Note(workload=run.attempt.server_id, text=text))
 
 
 def _prove(exported: Exported, volume_id: VolumeId, scan: ScanResult) -> None:

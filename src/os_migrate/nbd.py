@@ -4,43 +4,44 @@
     ScanJob    read a volume once: which blocks
                hold data, and their digest
     ExportJob  nbdkit, read-only, on a Unix socket
+    SendJob    the same data, compressed, on another
                         TunnelJob  ssh -L socket:socket  (started on the destination host)
-                                                      CopyJob    nbdcopy --flush from that socket to the volume
+                                                      CopyJob    from one of these sockets to the volume, flushed
                                                       ScanJob    read the copy once: its digest
 
-Pure: this module decides, `hosts.remote` carries out. Every job is a systemd unit of its own, named after the attempt
-and the volume, so that it is found, watched and stopped exactly, and outlives the migrator.
+Pure: this module decides, `hosts.remote` carries out, in units (`units`). Every job is a systemd unit of its own, named after
+the attempt and the volume, so that it is found, watched and stopped exactly, and outlives the migrator.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
 from os_migrate.model import AttemptId, VolumeId
 
 UNIT_PREFIX = "os-migrate"
 RUN_DIR = "/run/os-migrate"
 
-SSH_CIPHERS = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes128-ctr"
-"""aes128-gcm needs 0.64 of the CPU of OpenSSH's default, measured; the others are there for hosts that lack it."""
 
-KEEPALIVE_INTERVAL_S = 5
-KEEPALIVE_COUNT = 3
-"""A silent link is noticed within 15 s."""
+class Coverage(StrEnum):
+    """What of a volume a scan reads; the rest is unused, and goes to the destination as zeroes."""
 
-READY_S: Final = 60
-"""What a server or a tunnel may take until it answers: an SSH login takes ten seconds under emulation."""
+    MAP = "map"
+    """What its file systems use, by their own maps."""
+    VIRT_SPARSIFY = "virt-sparsify"
+    """What virt-sparsify leaves of an overlay on it."""
+    WHOLE = "none"
+    """All of it: nothing is left out, but zeroes."""
+    COPIED = "copied"
+    """On the destination host: what the copy wrote there."""
 
-LINK_DIR = "/etc/os-migrate"
-LINK_KEY = f"{LINK_DIR}/link.key"
-LINK_KNOWN_HOSTS = f"{LINK_DIR}/known_hosts"
-"""What a destination host needs to reach a source host: the private key and the host keys it accepts (root only)."""
 
-PYTHON: Final = ("python3", "-I", "-S")
-"""How the agent is run: without site packages it starts faster, and nothing on the host changes what it does."""
+class Compression(StrEnum):
+    """Whether data is compressed on its way."""
 
-DEVICE: Final = "{device}"
-"""Stands for the path of the volume's block device, which only the host knows (`agent.py serve` replaces it)."""
+    AUTO = "auto"
+    """Where it makes the copy faster: the link and the data are measured before the copy."""
+    ZSTD = "zstd"
+    NONE = "none"
 
 
 class JobStatus(StrEnum):
@@ -77,31 +78,52 @@ class HostedAttempt:
 
 
 @dataclass(frozen=True)
+class DiskPart:
+    """A part of a disk, and how it was found out what of it is in use.
+
+    `what` is a file system, "swap", "unknown"...; `how` is "map" if its own map says what is used; `why` says why it is read whole.
+    """
+
+    offset: int
+    length: int
+    what: str
+    how: str
+    used_bytes: int
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class ScanResult:
     """What a volume holds.
 
-    `digest` is the sha256 over the volume's size and, for every 64 KiB block that is not all zero, its offset and its
-    bytes, in order (see `hosts/agent.py`). Two volumes have the same digest if and only if they hold the same bytes.
+    `digest` is the sha256 over the volume's size and, for every 64 KiB block in use that is not all zero, its offset and its
+    bytes, in order (see `os_migrate_agent.scan`); empty if none was asked for. A copy that has the digest of its source holds
+    what the source holds, and zeroes where the source has zeroes or nothing in use.
     """
 
     digest: str
     size_bytes: int
     data_bytes: int
     extents: int
+    used_bytes: int = 0
+    parts: tuple[DiskPart, ...] = ()
 
 
 @dataclass(frozen=True)
 class CopyResult:
     """What a copy moved, and how long it took.
 
-    `copied_bytes` is the size of the disk, every byte of which is as at the source now. `wire_bytes` is what had to
-    travel: the extents that the export does not call zero. It is counted, not measured: what NBD and SSH add, about 1%,
-    is not in it.
+    `copied_bytes` is the size of the disk, every byte of which is as at the source now, or zero where it has none in use.
+    `wire_bytes` is what had to travel: the extents that the export does not call zero, or what they were compressed to. It is
+    counted, not measured: what NBD and SSH add, about 1%, is not in it. `method` is "nbd", or "zstd" with its level, and
+    `reason` says why.
     """
 
     copied_bytes: int
     wire_bytes: int
     seconds: float
+    method: str = "nbd"
+    reason: str = ""
 
 
 JobResult = ScanResult | CopyResult
@@ -109,10 +131,17 @@ JobResult = ScanResult | CopyResult
 
 @dataclass(frozen=True)
 class ScanJob:
-    """Read a volume once, with an empty cache: list the blocks that hold data, and digest them."""
+    """Read a volume once, with an empty cache: list the blocks that hold data, and digest them.
+
+    Without a digest, what a file system's map says is used is not read, and all of it counts as data. `timeout_s` limits what
+    a tool may take to find out what is in use.
+    """
 
     attempt: AttemptId
     volume_id: VolumeId
+    coverage: Coverage = Coverage.WHOLE
+    with_digest: bool = True
+    timeout_s: float = 600.0
 
     @property
     def unit(self) -> str:
@@ -139,8 +168,29 @@ class ExportJob:
 
 
 @dataclass(frozen=True)
+class SendJob:
+    """Send what an export holds to whoever connects, compressed with zstd, after it has measured what that would bring."""
+
+    attempt: AttemptId
+    volume_id: VolumeId
+
+    @property
+    def unit(self) -> str:
+        """Name the unit."""
+        return _unit(self.attempt, "send", self.volume_id)
+
+    @property
+    def socket(self) -> str:
+        """Return the socket's path on the source host."""
+        return stream_path(self.attempt, self.volume_id)
+
+
+@dataclass(frozen=True)
 class TunnelJob:
-    """Forward the sockets of all exports of an attempt from the destination host to the source host, over SSH."""
+    """Forward the sockets of exports from the destination host to the source host, over one SSH connection.
+
+    An attempt may have several, by their `number`. All tunnels of a destination host together carry `limit_bytes_s` at most.
+    """
 
     attempt: AttemptId
     volume_ids: tuple[VolumeId, ...]
@@ -148,11 +198,20 @@ class TunnelJob:
     address: str
     host_key_alias: str
     port: int = 22
+    number: int = 0
+    streams: bool = False
+    limit_bytes_s: float | None = None
 
     @property
     def unit(self) -> str:
         """Name the unit."""
-        return f"{UNIT_PREFIX}-{self.attempt}-tunnel"
+        return f"{UNIT_PREFIX}-{self.attempt}-tunnel{f'-{self.number}' if self.number else ''}"
+
+    @property
+    def sockets(self) -> tuple[str, ...]:
+        """Return the paths of the sockets, the same on both hosts."""
+        exports = [socket_path(self.attempt, v) for v in self.volume_ids]
+        return (*exports, *(stream_path(self.attempt, v) for v in self.volume_ids if self.streams))
 
 
 @dataclass(frozen=True)
@@ -162,6 +221,7 @@ class CopyJob:
     attempt: AttemptId
     source_id: VolumeId
     volume_id: VolumeId
+    compression: Compression = Compression.NONE
 
     @property
     def unit(self) -> str:
@@ -169,7 +229,7 @@ class CopyJob:
         return _unit(self.attempt, "copy", self.volume_id)
 
 
-Job = ScanJob | ExportJob | TunnelJob | CopyJob
+Job = ScanJob | ExportJob | SendJob | TunnelJob | CopyJob
 
 
 def _unit(attempt: AttemptId, verb: str, volume_id: VolumeId) -> str:
@@ -184,10 +244,12 @@ def job_of(attempt: AttemptId, unit: str) -> Job:
             return ScanJob(attempt, VolumeId(volume))
         case "export":
             return ExportJob(attempt, VolumeId(volume))
+        case "send":
+            return SendJob(attempt, VolumeId(volume))
         case "copy":
             return CopyJob(attempt, VolumeId(""), VolumeId(volume))
         case _:
-            return TunnelJob(attempt, (), user="", address="", host_key_alias="")
+            return TunnelJob(attempt, (), user="", address="", host_key_alias="", number=int(volume or 0))
 
 
 def socket_path(attempt: AttemptId, volume_id: VolumeId) -> str:
@@ -195,93 +257,11 @@ def socket_path(attempt: AttemptId, volume_id: VolumeId) -> str:
     return f"{RUN_DIR}/{attempt}/{volume_id[:20]}.sock"
 
 
+def stream_path(attempt: AttemptId, volume_id: VolumeId) -> str:
+    """Return the socket on which a volume is sent compressed."""
+    return f"{RUN_DIR}/{attempt}/{volume_id[:20]}.zst.sock"
+
+
 def extents_path(attempt: AttemptId, volume_id: VolumeId) -> str:
-    """Return the file on the source host that lists what a scan found, as nbdkit's extentlist filter reads it."""
+    """Return the file that lists what a scan found, or a copy wrote, as nbdkit's extentlist filter reads it."""
     return f"{RUN_DIR}/{attempt}/{volume_id}.extents"
-
-
-# What the hosts are asked to run ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A job as a host carries it out: one transient systemd unit.
-
-    `files` go when the unit is stopped, `sockets` too; the start is over when every socket speaks NBD, and has failed when
-    one doesn't after `ready_s` seconds.
-    """
-
-    name: str
-    directory: str
-    argv: tuple[str, ...]
-    files: tuple[str, ...] = ()
-    sockets: tuple[str, ...] = ()
-    restart: bool = False
-    ready_s: int = READY_S
-
-
-def unit_of(job: Job, agent: str) -> Unit:
-    """Return the unit that carries out a job; `agent` is the path of `hosts/agent.py` on that host."""
-    directory = f"{RUN_DIR}/{job.attempt}"
-    argv: tuple[str, ...]
-    state = f"{directory}/{job.unit}.state"
-    match job:
-        case ScanJob():
-            extents = extents_path(job.attempt, job.volume_id)
-            argv = (*PYTHON, agent, "scan", state, job.volume_id, extents)
-            return Unit(job.unit, directory, argv, files=(extents,))
-        case ExportJob():
-            argv = (*PYTHON, agent, "serve", job.volume_id, job.socket, *export_command(job))
-            # nbdkit 1.32 aborts when its client vanishes in the middle of a read: the next client shall find it again.
-            return Unit(job.unit, directory, argv, sockets=(job.socket,), restart=True)
-        case TunnelJob():
-            sockets = tuple(socket_path(job.attempt, v) for v in job.volume_ids)
-            return Unit(job.unit, directory, tunnel_command(job), sockets=sockets, restart=True)
-        case CopyJob():
-            argv = (*PYTHON, agent, "copy", state, job.volume_id, socket_path(job.attempt, job.source_id))
-            return Unit(job.unit, directory, argv)
-
-
-def export_command(job: ExportJob) -> tuple[str, ...]:
-    """Return nbdkit's command line. It is handed the listening socket, as systemd's socket activation does.
-
-    With `--unix` its socket would belong to root, with mode 0755 whatever the umask: closed to the SSH user.
-    """
-    return (
-        "nbdkit",
-        "--foreground",
-        "--readonly",
-        "--filter=extentlist",
-        "file",
-        f"file={DEVICE}",
-        "fadvise=sequential",
-        f"extentlist={extents_path(job.attempt, job.volume_id)}",
-    )
-
-
-def tunnel_command(job: TunnelJob) -> tuple[str, ...]:
-    """Return the OpenSSH client's command line, run as root on the destination host."""
-    options = (
-        "BatchMode=yes",
-        "StrictHostKeyChecking=yes",
-        f"UserKnownHostsFile={LINK_KNOWN_HOSTS}",
-        "GlobalKnownHostsFile=/dev/null",
-        f"HostKeyAlias={job.host_key_alias}",
-        "UpdateHostKeys=no",
-        "IdentitiesOnly=yes",
-        "IdentityAgent=none",
-        "ExitOnForwardFailure=yes",
-        "StreamLocalBindUnlink=yes",
-        "Compression=no",
-        "ConnectTimeout=20",
-        f"ServerAliveInterval={KEEPALIVE_INTERVAL_S}",
-        f"ServerAliveCountMax={KEEPALIVE_COUNT}",
-        f"Ciphers={SSH_CIPHERS}",
-    )
-    sockets = (socket_path(job.attempt, v) for v in job.volume_ids)
-    return (
-        *("ssh", "-N", "-T", "-F", "none", "-i", LINK_KEY, "-p", str(job.port), "-l", job.user),
-        *(word for option in options for word in ("-o", option)),
-        *(word for socket in sockets for word in ("-L", f"{socket}:{socket}")),
-        *("--", job.address),
-    )

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from os_migrate.model import Side
+from os_migrate.nbd import Compression, Coverage
 
 NameFilter = tuple["str | Regex", ...]
 
@@ -116,6 +117,19 @@ class WorkloadSettings:
 
 
 @dataclass(frozen=True)
+class TransferSettings:
+    """How data travels. Limits are in Mbit/s: of the whole run, and of each pair of conversion hosts."""
+
+    sparsify: Coverage = Coverage.MAP
+    sparsify_timeout_s: float = 600.0
+    compression: Compression = Compression.AUTO
+    proof: bool = True
+    connections: int = 1
+    limit_mbit: float | None = None
+    pair_limit_mbit: float | None = None
+
+
+@dataclass(frozen=True)
 class ImageSettings:
     """How images are exported."""
 
@@ -135,6 +149,7 @@ class Settings:
     destination_host: HostSettings = HostSettings(host_name="os_migrate_conv_dst")
     conversion: ConversionSettings = ConversionSettings()
     workloads: WorkloadSettings = WorkloadSettings()
+    transfer: TransferSettings = TransferSettings()
     images: ImageSettings = ImageSettings()
     filters: Mapping[str, NameFilter] = field(default_factory=dict)
     validate_files: bool = True
@@ -143,6 +158,14 @@ class Settings:
     def host(self, side: Side) -> HostSettings:
         """Return the settings of the conversion host on a side."""
         return self.source_host if side is Side.SOURCE else self.destination_host
+
+    @property
+    def limit_bytes_s(self) -> float | None:
+        """Return what a pair of conversion hosts may send, in bytes a second: each has an equal part of the run's."""
+        of_run, of_pair = self.transfer.limit_mbit, self.transfer.pair_limit_mbit
+        limits = [] if of_run is None else [of_run / self.conversion.pairs]
+        limits += [] if of_pair is None else [of_pair]
+        return min(limits) * 1_000_000 / 8 if limits else None
 
     def by_pair(self) -> "tuple[Settings, ...]":
         """Return these settings for each pair of conversion hosts: the first has the names as they are, another its number too."""

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from os_migrate.errors import AccessRefused, HostError, HostUnreachable
-from os_migrate.nbd import KEEPALIVE_COUNT, KEEPALIVE_INTERVAL_S
+from os_migrate.units import KEEPALIVE_COUNT, KEEPALIVE_INTERVAL_S
 
 CONNECT_TIMEOUT_S: Final = 20
 """Under emulation a login takes ten seconds."""

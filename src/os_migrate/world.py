@@ -218,6 +218,9 @@ class Host(Protocol):
     def missing_tools(self) -> Sequence[str]:
         """Return the tools that this host lacks."""
 
+    def tools(self) -> Sequence[tuple[str, str]]:
+        """Return what this host works with, its system and Python among it: names with their versions."""
+
     def await_device(self, volume_id: VolumeId, timeout_s: float, *, read_only: bool) -> int:
         """Wait until the guest sees the volume, by its serial; return its size in bytes. Let nobody there write to it, if so asked."""
 

@@ -17,11 +17,16 @@ class Done:
     err: str
 
     @property
-    def results(self) -> dict[str, dict[str, Any]]:
-        """Return the outcome of each workload by name, from the JSON lines."""
+    def result(self) -> dict[str, Any]:
+        """Return what the command found, from the JSON lines."""
         lines = [json.loads(line) for line in self.out.splitlines() if line.startswith("{")]
         (result,) = [line for line in lines if line.get("event") == "result"]
-        return {outcome["name"]: outcome for outcome in result["outcomes"]}
+        return dict(result)
+
+    @property
+    def results(self) -> dict[str, dict[str, Any]]:
+        """Return the outcome of each workload by name."""
+        return {outcome["name"]: outcome for outcome in self.result["outcomes"]}
 
 
 @dataclass(frozen=True)

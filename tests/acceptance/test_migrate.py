@@ -225,6 +225,19 @@ def test_nothing_of_ours_is_left_in_either_cloud(scene: Scene, source: Any, dest
         assert "os_migrate_attempt" not in port.description
 
 
+def test_verify_repeats_the_proof_and_leaves_nothing(scene: Scene, source: Any, destination: Any) -> None:
+    before = scenario.holdings(source), scenario.holdings(destination)
+    done = scene.operator.must("--json", "verify", COPIED_BOOT_DISK.name, BOOT_VOLUME.name)
+    disks = {v["name"]: v["disks"] for v in done.result["verifications"]}
+    assert {name: len(checked) for name, checked in disks.items()} == {COPIED_BOOT_DISK.name: 2, BOOT_VOLUME.name: 1}
+    for name, checked in disks.items():
+        for disk, reported in zip(checked, scene.done.results[name]["report"]["disks"], strict=True):
+            assert disk["source"] == "unchanged"
+            assert disk["source_digest"] == reported["source_digest"]
+            assert disk["copy"] in {"unchanged", "changed"}
+    assert (scenario.holdings(source), scenario.holdings(destination)) == before
+
+
 def test_a_second_run_changes_nothing_and_says_so(scene: Scene, source: Any, destination: Any) -> None:
     before = scenario.holdings(source), scenario.holdings(destination)
     again = scene.operator.must("--json", "migrate", *scene.done.results)

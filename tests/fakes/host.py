@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from os_migrate.errors import HostError
 from os_migrate.model import AttemptId, ServerId, VolumeId
 from os_migrate.nbd import (
+    Compression,
     CopyJob,
     CopyResult,
     ExportJob,
@@ -19,6 +20,7 @@ from os_migrate.nbd import (
     JobStatus,
     ScanJob,
     ScanResult,
+    SendJob,
     TunnelJob,
 )
 from tests.fakes.cloud import FakeCloud
@@ -75,6 +77,10 @@ class FakeHost:
     def missing_tools(self) -> tuple[str, ...]:
         with self.cloud.seam.call(self._name, "missing_tools", mutates=False):
             return self.lacks
+
+    def tools(self) -> tuple[tuple[str, str], ...]:
+        with self.cloud.seam.call(self._name, "tools", mutates=False):
+            return (("system", "fake 1"), ("nbdkit", "1.32.5"))
 
     def await_device(self, volume_id: VolumeId, timeout_s: float, *, read_only: bool) -> int:
         with self.cloud.seam.call(self._name, "await_device", mutates=False):
@@ -139,18 +145,19 @@ class FakeHost:
 
     def _lacking(self, job: Job) -> str:
         match job:
-            case ScanJob() | ExportJob():
+            case ScanJob() | ExportJob() | SendJob():
                 return "" if self._sees(job.volume_id) else f"{job.volume_id} is gone"
             case TunnelJob():
                 return ""
             case CopyJob():
                 if not self._sees(job.volume_id):
                     return f"{job.volume_id} is gone"
+                streams = job.compression is not Compression.NONE
+                wanted = {ExportJob, SendJob} if streams else {ExportJob}
                 tunnels = [u for u in self._running() if isinstance(u, TunnelJob) and job.source_id in u.volume_ids]
-                exports = [
-                    j for j in self._peer()._running() if isinstance(j, ExportJob) and j.volume_id == job.source_id
-                ]
-                return "" if tunnels and exports else "the connection is cut"
+                served = {type(j) for j in self._peer()._running() if getattr(j, "volume_id", "") == job.source_id}
+                cut = not wanted <= served or not any(t.streams >= streams for t in tunnels)
+                return "the connection is cut" if cut else ""
 
     def _progress(self, job: Job, seconds: float) -> JobState:
         match job:
@@ -158,7 +165,8 @@ class FakeHost:
                 data = self.cloud.bytes_of(job.volume_id)
                 size_gib = self.cloud._volume(job.volume_id).view.size_gib
                 full = [n for n in range(BLOCKS) if any(data[n * BLOCK : (n + 1) * BLOCK])]
-                found = ScanResult(digest(data, size_gib), len(data), len(full) * BLOCK, len(full))
+                proof = digest(data, size_gib) if job.with_digest else ""
+                found = ScanResult(proof, len(data), len(full) * BLOCK, len(full))
                 return JobState(JobStatus.DONE, len(data), len(data), result=found)
             case CopyJob():
                 source = self._peer().cloud.bytes_of(job.source_id)
@@ -168,7 +176,8 @@ class FakeHost:
                     copied = b"!" + copied[1:]
                 self.cloud.write(job.volume_id, copied)
                 if ready == len(source):
-                    result = CopyResult(len(source), len(source), seconds)
+                    how = ("nbd", "") if job.compression is Compression.NONE else ("zstd -3", "the link is slow")
+                    result = CopyResult(len(source), len(source), seconds, *how)
                     return JobState(JobStatus.DONE, ready, ready, result=result)
                 return JobState(JobStatus.RUNNING, ready, len(source))
             case _:
@@ -185,5 +194,5 @@ class FakeHost:
         """Note a volume that is taken away under a job of ours that still uses it."""
         for unit in self.units.values():
             job, running = unit.job, unit.state.status is JobStatus.RUNNING
-            if running and isinstance(job, ScanJob | ExportJob | CopyJob) and not self._sees(job.volume_id):
+            if running and isinstance(job, ScanJob | ExportJob | SendJob | CopyJob) and not self._sees(job.volume_id):
                 self.violations.append(f"{job.unit} runs, and {job.volume_id} is gone")

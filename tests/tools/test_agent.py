@@ -10,7 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from os_migrate.hosts import agent
+import os_migrate_agent
+from os_migrate_agent import devices
+from os_migrate_agent.blocks import CHUNK, blocks
+from os_migrate_agent.files import Json
+from os_migrate_agent.process import AgentError
+from os_migrate_agent.scan import task_scan
 
 from .conftest import BLOCK, shaped
 
@@ -21,15 +26,15 @@ VOLUME = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9fa"
 def by_id(tmp_path, monkeypatch):
     directory = tmp_path / "by-id"
     directory.mkdir()
-    monkeypatch.setattr(agent, "BY_ID_DIR", str(directory))
+    monkeypatch.setattr(devices, "BY_ID_DIR", str(directory))
     return directory
 
 
-def scan(by_id: Path, content: bytes) -> tuple[agent.Json, list[list[str]]]:
+def scan(by_id: Path, content: bytes) -> tuple[Json, list[list[str]]]:
     """Scan a disk of this content; return the result and the lines of its extent list."""
     disk = by_id / f"virtio-{VOLUME[:20]}"
     disk.write_bytes(content)
-    result = agent.task_scan(str(by_id / "state"), VOLUME, str(by_id / "extents"))
+    result = task_scan(str(by_id / "state"), VOLUME, str(by_id / "extents"), "none", "digest", "600")
     return result, [line.split() for line in (by_id / "extents").read_text().splitlines()]
 
 
@@ -64,7 +69,7 @@ def test_extents_are_the_neighbouring_blocks_that_hold_data(by_id, shape, extent
     assert covered(lines, content) == content
 
 
-@pytest.mark.parametrize("size", [1, 512, BLOCK - 1, BLOCK + 1, agent.CHUNK - 1, agent.CHUNK + 513, 2 * agent.CHUNK])
+@pytest.mark.parametrize("size", [1, 512, BLOCK - 1, BLOCK + 1, CHUNK - 1, CHUNK + 513, 2 * CHUNK])
 @pytest.mark.parametrize("last", [b"\0", b"\7"])
 def test_odd_sizes_are_read_to_the_last_byte(by_id, size, last):
     content = bytes(size - 1) + last
@@ -81,7 +86,7 @@ def test_sparse_file_has_the_digest_of_its_bytes(by_id):
     with disk.open("wb") as file:
         file.seek(3 * BLOCK)
         file.write(b"end")
-    assert agent.task_scan(str(by_id / "state"), VOLUME, str(by_id / "extents"))["digest"] == digest
+    assert task_scan(str(by_id / "state"), VOLUME, str(by_id / "extents"), "none", "digest", "600")["digest"] == digest
 
 
 def test_one_flipped_bit_changes_the_digest(by_id):
@@ -100,10 +105,10 @@ def test_same_data_in_another_place_or_in_a_larger_disk_is_another_disk(by_id):
 
 
 # Bytes of a block: none, the first, one in the middle, the last.
-blocks = st.lists(st.sampled_from([None, 0, 4711, BLOCK - 1]), min_size=1, max_size=9)
+marks_of_blocks = st.lists(st.sampled_from([None, 0, 4711, BLOCK - 1]), min_size=1, max_size=9)
 
 
-@given(blocks, st.integers(min_value=0, max_value=BLOCK - 1))
+@given(marks_of_blocks, st.integers(min_value=0, max_value=BLOCK - 1))
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_digest_and_extents_of_any_disk_are_those_of_the_definition(by_id, marks, cut):
     content = bytearray(len(marks) * BLOCK)
@@ -121,12 +126,12 @@ def test_ranges_restrict_what_is_read(tmp_path):
     disk = tmp_path / "disk"
     disk.write_bytes(shaped("dddd"))
     with disk.open("rb", buffering=0) as file:
-        found = [offset for offset, _ in agent.blocks(file, [(BLOCK, BLOCK), (3 * BLOCK, BLOCK)])]
+        found = [offset for offset, _ in blocks(file, [(BLOCK, BLOCK), (3 * BLOCK, BLOCK)])]
     assert found == [BLOCK, 3 * BLOCK]
 
 
 def test_two_gib_of_zeroes_are_scanned_in_seconds(by_id, benchmark_disk):
-    assert agent.task_scan(str(by_id / "state"), VOLUME, str(by_id / "extents"))["data_bytes"] == 0
+    assert task_scan(str(by_id / "state"), VOLUME, str(by_id / "extents"), "none", "digest", "600")["data_bytes"] == 0
 
 
 @pytest.fixture
@@ -152,19 +157,19 @@ def test_device_is_known_by_its_serial_on_every_bus(by_id, name):
     (by_id / name).touch()
     (by_id / f"{name}-part1").touch()
     (by_id / "virtio-0b1c2d3e-4f50-6172-9").touch()
-    assert agent.find_device(VOLUME) == str(by_id / name)
+    assert devices.find_device(VOLUME) == str(by_id / name)
 
 
 def test_device_that_is_not_there_is_not_found(by_id):
     (by_id / "virtio-0b1c2d3e-4f50-6172-9").touch()
-    assert agent.find_device(VOLUME) is None
+    assert devices.find_device(VOLUME) is None
 
 
 def test_two_disks_of_one_serial_are_an_error(by_id):
     (by_id / "virtio-0b1c2d3e-4f50-6172-8").touch()
     (by_id / f"scsi-0QEMU_QEMU_HARDDISK_{VOLUME}").touch()
-    with pytest.raises(agent.AgentError, match="several disks"):
-        agent.find_device(VOLUME)
+    with pytest.raises(AgentError, match="several disks"):
+        devices.find_device(VOLUME)
 
 
 @pytest.mark.parametrize(
@@ -178,8 +183,11 @@ def test_two_disks_of_one_serial_are_an_error(by_id):
 def test_serial_is_read_from_the_kernel_where_udev_made_no_link(tmp_path, file, content):
     (tmp_path / "device").mkdir()
     (tmp_path / file).write_bytes(content)
-    assert agent._serial(str(tmp_path)) in (VOLUME, VOLUME[:20])
+    assert devices._serial(str(tmp_path)) in (VOLUME, VOLUME[:20])
 
 
 def test_agent_speaks_the_python_of_the_oldest_hosts():
-    ast.parse(Path(agent.__file__).read_text(), feature_version=(3, 6))
+    modules = list(Path(os_migrate_agent.__file__).parent.glob("*.py"))
+    assert modules
+    for module in modules:
+        ast.parse(module.read_text(), feature_version=(3, 6))

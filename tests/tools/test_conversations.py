@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from os_migrate.hosts.remote import AGENT_PATH, CONVERSATIONS, RemoteHost
+from os_migrate.hosts.archive import AGENT_PATH
+from os_migrate.hosts.remote import CONVERSATIONS, RemoteHost
 from os_migrate.model import ServerId
 from os_migrate.nbd import RUN_DIR, HostedAttempt, ScanJob
 from os_migrate.ssh import Ssh

@@ -1,6 +1,7 @@
 """From a volume on one host to a volume on another, with the real tools."""
 
 import os
+import re
 import subprocess
 import time
 from dataclasses import asdict, replace
@@ -8,26 +9,29 @@ from dataclasses import asdict, replace
 import pytest
 
 from os_migrate.errors import HostError, TransferError
-from os_migrate.hosts.remote import AGENT_PATH
-from os_migrate.model import VolumeId
+from os_migrate.hosts.archive import AGENT_PATH
+from os_migrate.model import AttemptId, VolumeId
 from os_migrate.nbd import (
+    Compression,
     CopyJob,
     CopyResult,
+    Coverage,
     ExportJob,
     JobStatus,
     ScanJob,
     ScanResult,
+    SendJob,
     TunnelJob,
     extents_path,
     socket_path,
-    unit_of,
 )
+from os_migrate.units import unit_of
 
 from .conftest import BLOCK, shaped
 
 
-def scan(machine, attempt, volume_id):
-    job = ScanJob(attempt, volume_id)
+def scan(machine, attempt, volume_id, coverage=Coverage.WHOLE):
+    job = ScanJob(attempt, volume_id, coverage)
     machine.host.start(job)
     result = machine.await_end(job.unit).result
     assert isinstance(result, ScanResult)
@@ -40,39 +44,127 @@ def export(source, attempt, volume_id):
     return scanned
 
 
-def tunnel(source, attempt, *volume_ids, user="migrator"):
-    return TunnelJob(attempt, volume_ids, user, "127.0.0.1", "source", source.port)
+def tunnel(source, attempt, *volume_ids, user="migrator", **how):
+    return TunnelJob(attempt, volume_ids, user, "127.0.0.1", "source", source.port, **how)
 
 
-def copy(source, destination, attempt, source_id, volume_id):
-    destination.host.start(tunnel(source, attempt, source_id))
-    job = CopyJob(attempt, source_id, volume_id)
+def copy(source, destination, attempt, source_id, volume_id, compression=Compression.NONE):
+    compresses = compression is not Compression.NONE
+    if compresses:
+        source.host.start(SendJob(attempt, source_id))
+    destination.host.start(tunnel(source, attempt, source_id, streams=compresses))
+    job = CopyJob(attempt, source_id, volume_id, compression)
     destination.host.start(job)
     return destination.await_end(job.unit)
 
 
-@pytest.mark.parametrize("shape", ["d0d00d", "0000", "dddd", "0d", "d0", "1", "0" * 200 + "d" + "0" * 100 + "1"])
-def test_copy_equals_source_byte_by_byte_and_by_digest(source, destination, attempt, shape):
+COMPRESSIONS = [Compression.NONE, Compression.ZSTD]
+SHAPES = ["d0d00d", "0000", "dddd", "0d", "d0", "1", "0" * 200 + "d" + "0" * 100 + "1"]
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_copy_equals_source_byte_by_byte_and_by_digest(source, destination, attempt, shape, compression):
     content = shaped(shape)
     original = source.add_disk(content)
     twin = destination.add_disk(bytes(len(content)))
     scanned = export(source, attempt, original)
-    state = copy(source, destination, attempt, original, twin)
+    state = copy(source, destination, attempt, original, twin, compression)
     assert state.status is JobStatus.DONE, state
     assert isinstance(state.result, CopyResult)
     assert state.result.copied_bytes == len(content)
-    assert state.result.wire_bytes == scanned.data_bytes == len(content) - shape.count("0") * BLOCK
+    assert state.result.method == ("nbd" if compression is Compression.NONE else "zstd -1")
+    assert scanned.data_bytes == len(content) - shape.count("0") * BLOCK
+    if compression is Compression.NONE:
+        assert state.result.wire_bytes == scanned.data_bytes
     assert destination.content(twin) == content
-    assert scan(destination, attempt, twin).digest == scanned.digest
+    assert scan(destination, attempt, twin, Coverage.COPIED).digest == scanned.digest
 
 
-def test_old_data_is_overwritten_where_the_source_has_zeroes(source, destination, attempt):
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_old_data_is_overwritten_where_the_source_has_zeroes(source, destination, attempt, compression):
     content = shaped("00d0000d" * 8)
     original = source.add_disk(content)
     twin = destination.add_disk(shaped("d" * 64, seed=1))
     export(source, attempt, original)
-    assert copy(source, destination, attempt, original, twin).status is JobStatus.DONE
+    assert copy(source, destination, attempt, original, twin, compression).status is JobStatus.DONE
     assert destination.content(twin) == content
+
+
+def test_what_compresses_is_small_on_the_wire(source, destination, attempt):
+    content = shaped("1" * 300)
+    original = source.add_disk(content)
+    twin = destination.add_disk(bytes(len(content)))
+    export(source, attempt, original)
+    result = copy(source, destination, attempt, original, twin, Compression.ZSTD).result
+    assert result.wire_bytes < len(content) / 50
+    assert destination.content(twin) == content
+
+
+def test_little_data_is_not_worth_a_measurement(source, destination, attempt):
+    original = source.add_disk(shaped("1d"))
+    twin = destination.add_disk(bytes(2 * BLOCK))
+    export(source, attempt, original)
+    result = copy(source, destination, attempt, original, twin, Compression.AUTO).result
+    assert (result.method, result.reason) == ("nbd", "there is little to copy")
+
+
+@pytest.mark.parametrize(("limit_mb_s", "shape", "method"), [(8, "1", "zstd"), (8, "d", "nbd")])
+def test_link_and_data_decide_whether_to_compress(source, destination, attempt, limit_mb_s, shape, method):
+    content = shaped(shape * 1100)  # 69 MiB
+    original = source.add_disk(content)
+    twin = destination.add_disk(bytes(len(content)))
+    export(source, attempt, original)
+    source.host.start(SendJob(attempt, original))
+    destination.host.start(tunnel(source, attempt, original, streams=True, limit_bytes_s=limit_mb_s * 1e6))
+    job = CopyJob(attempt, original, twin, Compression.AUTO)
+    destination.host.start(job)
+    result = destination.await_end(job.unit).result
+    assert result.method.startswith(method)
+    measured = float(re.search(r"carries (\S+) MB/s", result.reason)[1])
+    assert limit_mb_s * 0.7 < measured < limit_mb_s * 1.3, result.reason
+    assert result.wire_bytes / result.seconds < limit_mb_s * 1.1e6
+    assert destination.content(twin) == content
+
+
+def test_all_tunnels_of_a_host_share_the_limit(source, destination, attempt):
+    contents = [shaped("d" * 100, seed=n) for n in range(2)]
+    originals = [source.add_disk(c) for c in contents]
+    twins = [destination.add_disk(bytes(len(c))) for c in contents]
+    others = [attempt, AttemptId(attempt[::-1])]
+    jobs = []
+    began = time.monotonic()
+    for one, original, twin in zip(others, originals, twins, strict=True):
+        export(source, one, original)
+        destination.host.start(tunnel(source, one, original, limit_bytes_s=4e6))
+        jobs.append(CopyJob(one, original, twin))
+        destination.host.start(jobs[-1])
+    states = [destination.await_end(job.unit) for job in jobs]
+    assert [state.status for state in states] == [JobStatus.DONE] * 2
+    assert 2 * len(contents[0]) / (time.monotonic() - began) < 4.1e6
+    assert [destination.content(t) for t in twins] == contents
+
+
+def test_compressed_copy_whose_link_breaks_goes_on_where_it_was(source, destination, attempt):
+    original = source.add_disk(shaped("d" * 512))
+    twin = destination.add_disk(bytes(512 * BLOCK))
+    export(source, attempt, original)
+    source.host.start(SendJob(attempt, original))
+    link = tunnel(source, attempt, original, streams=True, limit_bytes_s=5e6)
+    destination.host.start(link)
+    job = CopyJob(attempt, original, twin, Compression.ZSTD)
+    destination.host.start(job)
+    reached = await_progress(destination, job)
+    destination.root("kill", "-KILL", destination.pid(link.unit))
+    again = 0
+    while (state := destination.host.state(job.unit)).status is JobStatus.RUNNING:
+        again += bool(state.trouble)
+        assert state.done_bytes >= reached
+        time.sleep(0.1)
+    assert state.status is JobStatus.DONE, state
+    assert again
+    assert state.result.wire_bytes < 512 * BLOCK  # what came before the break came once
+    assert destination.content(twin) == source.content(original)
 
 
 def test_two_disks_share_a_tunnel(source, destination, attempt):
@@ -131,11 +223,16 @@ def start_slow_copy(source, destination, attempt):
     destination.host.start(link)
     job = CopyJob(attempt, original, twin)
     destination.host.start(job)
+    await_progress(destination, job)
+    return job, link
+
+
+def await_progress(destination, job):
     deadline = time.monotonic() + 30
-    while destination.host.state(job.unit).done_bytes == 0:
+    while not (done := destination.host.state(job.unit).done_bytes):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return job, link
+    return done
 
 
 def assert_begun_anew(source, destination, job):
@@ -409,6 +506,7 @@ def test_host_with_all_tools_lacks_nothing_and_installs_nothing(source):
     facts = source.host.facts()
     assert facts.missing == ()
     assert dict(facts.tools)["nbdkit"]
+    assert dict(source.host.tools())["nbdkit"] == dict(facts.tools)["nbdkit"]
     source.host.install_packages()
 
 

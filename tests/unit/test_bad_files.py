@@ -36,7 +36,7 @@ def problems_of(text: str) -> list[str]:
         ),
         ("os_migrate_version: 1.0.5\nresources:\n- null\n", 3, "must be a mapping, is nothing", "docs/files.md"),
         ("os_migrate_version: [1]\nresources: []\n", 1, "must be text, is a list", "os-migrate export workloads"),
-        ("os_migrate_version: 1\nresources: " + "[" * 100_000, "2:61", "values deep", "no file"),
+        ("os_migrate_version: 1\nresources: " + "[" * 60, "2:61", "values deep", "no file"),
         (EXAMPLE + "---\n" + EXAMPLE, "45:1", "another document", "mend the line"),
     ],
 )
@@ -45,6 +45,12 @@ def test_what_is_no_resource_file_is_refused(text, where, what, remedy):
     assert told.startswith(f"f.yml:{where}: ")
     assert what in told
     assert remedy in told
+
+
+def test_file_that_is_deeper_than_any_parser_goes_is_refused():
+    (told,) = problems_of("os_migrate_version: 1\nresources: " + "[" * 100_000)
+    assert told.startswith("f.yml:2:")  # the column is the parser's
+    assert "values deep" in told
 
 
 @pytest.mark.parametrize(

@@ -228,3 +228,13 @@ def test_order_is_one_that_there_is():
     assert load_settings(None, {"os_migrate_data_dir": "x", "os_migrate_workloads_order": "smallest"}).workloads.order
     with pytest.raises(PlanError, match="must be one of file, smallest"):
         load_settings(None, {"os_migrate_data_dir": "x", "os_migrate_workloads_order": "biggest"})
+
+
+@pytest.mark.parametrize(
+    ("of_run", "of_pair", "pairs", "bytes_s"),
+    [(None, None, 2, None), (80, None, 1, 10e6), (80, None, 4, 2.5e6), (None, 8, 4, 1e6), (80, 8, 4, 1e6)],
+)
+def test_pairs_have_equal_parts_of_the_runs_bandwidth(of_run, of_pair, pairs, bytes_s):
+    settings = load_settings(None, {"os_migrate_data_dir": "x", "os_migrate_conversion_host_pairs": str(pairs)})
+    transfer = replace(settings.transfer, limit_mbit=of_run, pair_limit_mbit=of_pair)
+    assert replace(settings, transfer=transfer).limit_bytes_s == bytes_s

@@ -33,8 +33,8 @@ from os_migrate.model import (
     Side,
     Subnet,
 )
-from os_migrate.nbd import LINK_KEY
 from os_migrate.settings import ConversionSettings, HostSettings, Settings
+from os_migrate.units import LINK_KEY
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.seam import FakeClock, Killed
 

@@ -10,8 +10,10 @@ from rich.console import Console
 from os_migrate.cli.display import JsonLines, LiveDisplay, PlainLines
 from os_migrate.cli.failure import error_text
 from os_migrate.cli.meter import Meter, duration, size, summary
+from os_migrate.cli.overview import Overview
 from os_migrate.errors import PlanError, Problem, RollbackIncomplete, UserError
 from os_migrate.events import (
+    BatchStarted,
     Note,
     Progress,
     Retrying,
@@ -21,6 +23,8 @@ from os_migrate.events import (
     WorkloadEnded,
     WorkloadStarted,
 )
+from tests.fakes.scene import Scene
+from tests.fakes.workloads import Shape
 
 MIB = 1024**2
 STARTED = WorkloadStarted(workload="s1", name="web [1]", attempt="a1", activity="migrate")
@@ -132,8 +136,8 @@ def console() -> Console:
     return Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
 
 
-def drawn(display: LiveDisplay) -> str:
-    canvas = Console(file=io.StringIO(), width=120, color_system=None)
+def drawn(display: LiveDisplay, width: int = 120) -> str:
+    canvas = Console(file=io.StringIO(), width=width, color_system=None)
     canvas.print(display.picture())
     assert isinstance(canvas.file, io.StringIO)
     return canvas.file.getvalue()
@@ -167,6 +171,151 @@ def test_the_live_display_starts_stops_and_keeps_the_lines(console):
         display(ENDED)
     assert isinstance(console.file, io.StringIO)
     assert "web [1]: migrated after 61 s: server t1" in console.file.getvalue()
+
+
+# Many workloads --------------------------------------------------------------------------------------------------------
+
+
+def batch_of(display, number: int, *, running: int) -> None:
+    """Let a batch begin."""
+    display(BatchStarted(total=number))
+    for n in range(running):
+        display(WorkloadStarted(workload=f"s{n}", name=f"web {n:02}", attempt=f"a{n}", activity="migrate"))
+        display(StageStarted(workload=f"s{n}", stage="transfer volumes"))
+
+
+def copied(n: int, mib: int, total: int = 100, disk: str = "/dev/vda") -> Progress:
+    return Progress(workload=f"s{n}", disk=disk, activity="copy", done_bytes=mib * MIB, total_bytes=total * MIB)
+
+
+def ended(n: int, outcome: str = "migrated") -> WorkloadEnded:
+    return WorkloadEnded(workload=f"s{n}", name=f"web {n:02}", outcome=outcome)
+
+
+def test_all_together_are_told_in_one_line():
+    clock, display = Clock(), Overview()
+
+    def tell(event) -> None:
+        display.feed(event, clock.seconds)
+
+    batch_of(tell, 50, running=4)
+    assert display.line() == "0 of 50 done, 4 running, 46 waiting"
+    for second in range(11):
+        clock.seconds = second
+        tell(copied(0, 4 * second))
+        tell(copied(1, second))
+    assert display.line() == (
+        "0 of 50 done, 4 running, 46 waiting; 50.0 MiB of 200.0 MiB copied, 5.0 MiB/s, at least 30 s left"
+    )
+
+
+def test_what_failed_is_counted_and_its_rest_is_not_waited_for():
+    display = Overview()
+    batch_of(lambda event: display.feed(event, 0), 2, running=2)
+    for event in (copied(0, 0), copied(0, 60), copied(1, 0), copied(1, 100), ended(0, "rolled back"), ended(1)):
+        display.feed(event, 1)
+    assert display.line() == "2 of 2 done (1 failed), 0 running, 0 waiting; 160.0 MiB of 160.0 MiB copied"
+
+
+def test_what_was_skipped_before_the_batch_began_is_no_part_of_it():
+    display = Overview()
+    display.feed(ended(7, "skipped"), 0)
+    batch_of(lambda event: display.feed(event, 0), 2, running=1)
+    assert display.line() == "0 of 2 done, 1 running, 1 waiting"
+
+
+def test_adopted_copy_counts_as_done_and_not_for_the_rate():
+    display = Overview()
+    batch_of(lambda event: display.feed(event, 0), 2, running=2)
+    display.feed(copied(0, 0), 0)
+    display.feed(copied(1, 90), 1)
+    display.feed(copied(1, 95), 5)
+    assert "95.0 MiB of 200.0 MiB copied, 1.0 MiB/s, 1 min 45 s left" in display.line()
+
+
+def test_copy_that_begins_anew_does_not_run_backwards():
+    display = Overview()
+    batch_of(lambda event: display.feed(event, 0), 2, running=2)
+    for second, mib in enumerate((0, 50, 0, 10)):
+        display.feed(copied(0, mib), second)
+    assert "10.0 MiB of 100.0 MiB copied, 20.0 MiB/s" in display.line()
+
+
+def test_plain_lines_tell_of_all_every_ten_seconds():
+    stream, clock = io.StringIO(), Clock()
+    display = PlainLines(stream, now=clock)
+    batch_of(display, 50, running=2)
+    for second in range(31):
+        clock.seconds = second
+        display(copied(0, second))
+    lines = [line[9:] for line in stream.getvalue().splitlines() if line[9:].startswith("all: ")]
+    assert lines == [
+        f"all: 0 of 50 done, 2 running, 48 waiting; {n}.0 MiB of 100.0 MiB copied, 1.0 MiB/s, at least {left} left"
+        for n, left in ((10, "1 min 30 s"), (20, "1 min 20 s"), (30, "1 min 10 s"))
+    ]
+
+
+def test_one_workload_alone_is_told_of_as_ever():
+    stream, clock = io.StringIO(), Clock()
+    display = PlainLines(stream, now=clock)
+    batch_of(display, 1, running=1)
+    clock.seconds = 60
+    display(copied(0, 60))
+    assert "all: " not in stream.getvalue()
+    assert "1 servers" not in stream.getvalue()
+
+
+def test_quiet_tells_nothing_of_all():
+    stream, clock = io.StringIO(), Clock()
+    display = PlainLines(stream, quiet=True, now=clock)
+    batch_of(display, 50, running=2)
+    clock.seconds = 60
+    display(copied(0, 60))
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_fifty_workloads_fit_a_terminal_of_24_lines_and_those_that_move_are_shown(width):
+    clock = Clock()
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, height=24, color_system=None)
+    display = LiveDisplay(console, now=clock)
+    batch_of(display, 60, running=50)
+    for second in range(0, 61, 5):
+        clock.seconds = second
+        for n in (7, 23, 48):
+            display(copied(n, second * 10, 100_000))
+            display(copied(n, second, 100, "/dev/vdb"))
+    lines = drawn(display, width).splitlines()
+    assert len(lines) <= 24
+    assert [line for n in (7, 23, 48) for line in lines if line.startswith(f"web {n:02}  transfer volumes")]
+    shown = [line for line in lines if line.startswith("web ")]
+    assert shown == sorted(shown)
+    assert {line[:6] for line in shown} >= {"web 07", "web 23", "web 48"}
+    assert f"… and {50 - len(shown)} more" in lines
+    assert len(lines) >= 20  # the room is used
+    assert any("0 of 60 done, 50 running, 10 waiting" in line for line in lines)
+    assert sum(" left" in line for line in lines) >= 6
+
+
+def test_server_with_more_disks_than_lines_shows_those_that_are_not_done():
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, height=10, color_system=None)
+    display = LiveDisplay(console, now=Clock())
+    display(STARTED)
+    for n in range(24):
+        disk = f"/dev/vd{chr(ord('a') + n)}"
+        display(Progress(workload="s1", disk=disk, activity="copy", done_bytes=20 if n < 20 else 5, total_bytes=20))
+    lines = drawn(display).splitlines()
+    assert len(lines) <= 10
+    assert {f"/dev/vd{letter}" for letter in "uvwx"} <= {line.split()[0] for line in lines if "/dev" in line}
+    assert lines[-1] == "  … and 18 more disks"
+
+
+def test_batch_begins_with_its_size(tmp_path):
+    scene = Scene(tmp_path, Shape("a"), Shape("b"))
+    told = []
+    scene.events.subscribe(told.append)
+    scene.migrate()
+    assert [e.total for e in told if isinstance(e, BatchStarted)] == [2]
 
 
 # Errors -----------------------------------------------------------------------------------------------------------------

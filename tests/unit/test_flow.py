@@ -5,11 +5,14 @@ import pytest
 from os_migrate import batch, flow
 from os_migrate.batch import Result
 from os_migrate.errors import DigestMismatch, SourceChanged, TransferError
+from os_migrate.events import Note
 from os_migrate.journal import AttemptState, Journal
-from os_migrate.model import AttemptId, Loan, ServerStatus
-from os_migrate.nbd import CopyJob
+from os_migrate.model import AttemptId, Loan, ServerStatus, Side
+from os_migrate.nbd import Compression, CopyJob, Coverage, ScanJob, SendJob, TunnelJob
 from os_migrate.preflight import take_inventory
 from os_migrate.run import Run
+from os_migrate.settings import TransferSettings
+from os_migrate.steps.transfer import StartJob
 from tests.crash.instants import die
 from tests.fakes.journal import TestJournal
 from tests.fakes.scene import Scene
@@ -264,6 +267,58 @@ def test_copies_of_all_disks_run_at_the_same_time(scene):
 
     scene.migrate(Count())
     assert most == 3
+
+
+def jobs_at_copy(scene, **transfer):
+    """Migrate; return the jobs of the source host and of the destination host when the first copy begins."""
+    scene.settings = replace(scene.settings, transfer=TransferSettings(**transfer))
+    jobs = []
+    look = At("start CopyJob", lambda: jobs.extend([u.job for u in h.units.values()] for h in scene.hosts))
+    scene.assert_migrated(scene.migrate(look))
+    return jobs
+
+
+def test_disks_are_shared_out_among_the_connections(scene):
+    _, there = jobs_at_copy(scene, connections=2)
+    tunnels = [job for job in there if isinstance(job, TunnelJob)]
+    assert [len(tunnel.volume_ids) for tunnel in tunnels] == [2, 1]
+    assert len({volume for tunnel in tunnels for volume in tunnel.volume_ids}) == 3
+
+
+def test_there_are_no_more_connections_than_disks(scene):
+    _, there = jobs_at_copy(scene, connections=9)
+    assert [len(job.volume_ids) for job in there if isinstance(job, TunnelJob)] == [1, 1, 1]
+
+
+def test_without_compression_nothing_is_sent_but_nbd(scene):
+    here, there = jobs_at_copy(scene, compression=Compression.NONE)
+    assert not any(isinstance(job, SendJob) for job in here)
+    assert [job.streams for job in there if isinstance(job, TunnelJob)] == [False]
+
+
+def test_limit_is_the_smaller_of_that_of_the_run_and_of_the_pair(scene):
+    _, there = jobs_at_copy(scene, limit_mbit=80.0, pair_limit_mbit=40.0)
+    assert [job.limit_bytes_s for job in there if isinstance(job, TunnelJob)] == [5e6]
+
+
+@pytest.mark.parametrize("sparsify", [Coverage.MAP, Coverage.VIRT_SPARSIFY, Coverage.WHOLE])
+def test_source_is_scanned_as_it_was_set_and_the_copy_where_it_was_written(scene, sparsify):
+    scene.settings = replace(scene.settings, transfer=TransferSettings(sparsify=sparsify, sparsify_timeout_s=5.0))
+    scene.assert_migrated(scene.migrate())
+    steps = scene.journal.steps(scene.journal.attempts()[-1].id)
+    jobs = [
+        (r.step.side, r.step.job) for r in steps if isinstance(r.step, StartJob) and isinstance(r.step.job, ScanJob)
+    ]
+    assert {job.coverage for side, job in jobs if side is Side.SOURCE} == {sparsify}
+    assert {job.timeout_s for side, job in jobs if side is Side.SOURCE} == {5.0}
+    assert {job.coverage for side, job in jobs if side is Side.DESTINATION} == {Coverage.COPIED}
+
+
+def test_copy_says_why_it_is_compressed_or_not(scene):
+    told = []
+    scene.events.subscribe(told.append)
+    scene.assert_migrated(scene.migrate())
+    assert "copy of /dev/vda by zstd -3: the link is slow" in [e.text for e in told if isinstance(e, Note)]
 
 
 def test_destination_volumes_have_type_boot_flag_and_properties_of_their_source(scene):

@@ -39,7 +39,7 @@ from os_migrate.steps.servers import (
     StopServer,
     SurveySource,
 )
-from os_migrate.steps.transfer import AwaitJob, StartJob
+from os_migrate.steps.transfer import AwaitJob, ReadTools, StartJob
 from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume, SnapshotVolume
 from os_migrate.survey import Disk, Survey
 from tests.fakes.scene import Scene
@@ -85,6 +85,7 @@ EXAMPLES = [
     (CreatePort("0"), PortId("port")),
     (CreateFloatingIp("0", SERVER, NetworkId("n"), None, "web"), FloatingIpId("f")),
     (AssociateFloatingIp("0", SERVER, FloatingIpId("f"), "10.0.0.7"), FloatingIpId("f")),
+    (ReadTools("source", Side.SOURCE), (("os-migrate", "2.0"), ("nbdkit", "1.32.5"))),
     (StartJob("scan", Side.SOURCE, ScanJob(ATTEMPT, VOLUME)), "unit"),
     (StartJob("export", Side.SOURCE, ExportJob(ATTEMPT, VOLUME)), "unit"),
     (StartJob("tunnel", Side.DESTINATION, TunnelJob(ATTEMPT, (VOLUME,), "cloud-user", "192.0.2.1", "alias")), "unit"),

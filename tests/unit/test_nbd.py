@@ -1,16 +1,30 @@
 """The command lines of the data path."""
 
+from dataclasses import replace
+
 import pytest
 
 from os_migrate.model import AttemptId, VolumeId
-from os_migrate.nbd import CopyJob, ExportJob, ScanJob, TunnelJob, extents_path, socket_path, unit_of
+from os_migrate.nbd import (
+    CopyJob,
+    Coverage,
+    ExportJob,
+    ScanJob,
+    SendJob,
+    TunnelJob,
+    extents_path,
+    job_of,
+    socket_path,
+    stream_path,
+)
+from os_migrate.units import unit_of
 
 ATTEMPT = AttemptId("a1b2c3d4e5")
 ONE = VolumeId("11111111-2222-3333-4444-555555555555")
 TWO = VolumeId("66666666-7777-8888-9999-000000000000")
 AGENT = "/run/os-migrate/agent-0123456789ab.py"
 TUNNEL = TunnelJob(ATTEMPT, (ONE, TWO), "cloud-user", "192.0.2.7", "server-id")
-JOBS = [ScanJob(ATTEMPT, ONE), ExportJob(ATTEMPT, ONE), TUNNEL, CopyJob(ATTEMPT, ONE, TWO)]
+JOBS = [ScanJob(ATTEMPT, ONE), ExportJob(ATTEMPT, ONE), SendJob(ATTEMPT, ONE), TUNNEL, CopyJob(ATTEMPT, ONE, TWO)]
 
 
 def options(argv):
@@ -50,7 +64,7 @@ def test_export_listens_on_no_network():
 
 
 def test_servers_and_tunnels_are_restarted_and_tasks_are_not():
-    assert [unit_of(job, AGENT).restart for job in JOBS] == [False, True, True, False]
+    assert [unit_of(job, AGENT).restart for job in JOBS] == [False, True, True, True, False]
 
 
 def test_tunnel_forwards_every_socket_to_the_same_path():
@@ -58,6 +72,30 @@ def test_tunnel_forwards_every_socket_to_the_same_path():
     forwards = [argv[i + 1] for i, word in enumerate(argv) if word == "-L"]
     assert forwards == [f"{socket_path(ATTEMPT, v)}:{socket_path(ATTEMPT, v)}" for v in (ONE, TWO)]
     assert argv[-2:] == ("--", "192.0.2.7")
+
+
+def test_tunnel_forwards_what_is_sent_compressed_only_where_that_is_wanted():
+    argv = unit_of(replace(TUNNEL, streams=True), AGENT).argv
+    forwards = {argv[i + 1].partition(":")[0] for i, word in enumerate(argv) if word == "-L"}
+    assert forwards == {path(ATTEMPT, v) for path in (socket_path, stream_path) for v in (ONE, TWO)}
+    assert len(forwards) == 4
+
+
+def test_each_tunnel_of_an_attempt_has_a_unit_of_its_own_that_tells_which_it_is():
+    tunnels = [replace(TUNNEL, number=number) for number in range(3)]
+    assert len({tunnel.unit for tunnel in tunnels}) == 3
+    assert [job_of(ATTEMPT, tunnel.unit).unit for tunnel in tunnels] == [tunnel.unit for tunnel in tunnels]
+
+
+def test_tunnel_without_a_limit_connects_by_itself():
+    assert "ProxyCommand" not in options(unit_of(TUNNEL, AGENT).argv)
+    limited = options(unit_of(replace(TUNNEL, limit_bytes_s=1.25e6), AGENT).argv)
+    assert limited["ProxyCommand"] == f"python3 -I -S {AGENT} throttle 1250000 %h %p"
+
+
+def test_scan_of_a_copy_keeps_the_list_that_the_copy_wrote():
+    assert unit_of(ScanJob(ATTEMPT, TWO, Coverage.COPIED), AGENT).files == ()
+    assert extents_path(ATTEMPT, TWO) in unit_of(CopyJob(ATTEMPT, ONE, TWO), AGENT).files
 
 
 def test_tunnel_knows_the_host_and_asks_nobody():

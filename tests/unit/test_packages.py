@@ -59,3 +59,8 @@ def test_older_link_key_is_replaced_and_others_stay():
 
 def test_last_line_without_an_end_is_not_joined():
     assert with_link_key("ssh-rsa AAAAother me", LINK, None).splitlines()[0] == "ssh-rsa AAAAother me"
+
+
+def test_versions_name_the_system_python_and_the_tools_that_are_there():
+    found = facts("debian", tools=[("nbdkit", "1.32.5"), ("partclone", None)]).versions
+    assert found == (("system", "debian 12"), ("python", "3.11.2"), ("nbdkit", "1.32.5"))

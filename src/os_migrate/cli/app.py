@@ -153,7 +153,7 @@ def global_options(
     3. `os-migrate migrate` migrates them; servers must be stopped, or the settings say to stop them
     4. `os-migrate hosts delete`
 
-    `os-migrate status` shows where everything is; `resume` and `rollback` are for what was interrupted. Each command can
+    `os-migrate status` shows where everything is; `verify` repeats the proof; `resume` and `rollback` are for what was interrupted. Each command can
     be repeated: what is done is left alone. The options below may also stand behind the command.
     """
     ctx.obj = Invocation(settings, _overrides(variables or [], data_dir), as_json, quiet, verbose)

@@ -17,17 +17,16 @@ from typing import Protocol, Self, TextIO
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
 
-from os_migrate.cli.meter import Meter, duration, summary
+from os_migrate.cli.meter import Meter, summary
+from os_migrate.cli.overview import Overview
+from os_migrate.cli.picture import Picture
 from os_migrate.events import (
+    BatchStarted,
     Event,
     Note,
     Progress,
     Retrying,
-    StageStarted,
     StepDone,
     StepFailed,
     StepStarted,
@@ -95,7 +94,7 @@ class Names:
 
 
 class PlainLines:
-    """Write a timestamped line an event; progress every ten seconds a disk, with rate and time left."""
+    """Write a timestamped line an event; progress every ten seconds a disk, and of all, with rate and time left."""
 
     def __init__(
         self, stream: TextIO, *, quiet: bool = False, verbose: bool = False, now: Callable[[], float] = time.monotonic
@@ -107,16 +106,27 @@ class PlainLines:
         self._names = Names()
         self._meters: dict[tuple[str, str, str], Meter] = {}
         self._throttle = Throttle(PROGRESS_PAUSE_S, now)
+        self._overview = Overview()
+        self._told = now()
 
     def __call__(self, event: Event) -> None:
         """Write an event, if it is of interest."""
         self._names.learn(event)
+        self._overview.feed(event, self._now())
         line = self._progress(event) if isinstance(event, Progress) else line_of(event)
         if line and self._wanted(event):
-            self._stream.write(f"{datetime.now().astimezone():%H:%M:%S} {self._names.prefix(event)}{line}\n")
-            self._stream.flush()
+            self._write(f"{self._names.prefix(event)}{line}")
+        if self._overview.is_batch and not self._quiet and self._now() - self._told >= PROGRESS_PAUSE_S:
+            self._told = self._now()
+            self._write(f"all: {self._overview.line()}")
+
+    def _write(self, line: str) -> None:
+        self._stream.write(f"{datetime.now().astimezone():%H:%M:%S} {line}\n")
+        self._stream.flush()
 
     def _wanted(self, event: Event) -> bool:
+        if isinstance(event, BatchStarted):
+            return False  # the line of all says it
         if self._quiet:
             return isinstance(event, StepFailed | Retrying) or (isinstance(event, Note) and event.warning)
         return self._verbose or not isinstance(event, DETAILS)
@@ -127,16 +137,6 @@ class PlainLines:
         return f"{event.activity} {event.disk}: {summary(meter)}" if self._throttle.passes(event) else None
 
 
-class _Row:
-    """A workload in the live picture."""
-
-    def __init__(self, name: str, began: float) -> None:
-        self.name = name
-        self.began = began
-        self.stage = ""
-        self.disks: dict[str, tuple[str, Meter]] = {}
-
-
 class LiveDisplay:
     """Draw what goes on at the bottom of the terminal; what is over scrolls away above."""
 
@@ -145,7 +145,7 @@ class LiveDisplay:
         self._verbose = verbose
         self._now = now
         self._names = Names()
-        self._rows: dict[str, _Row] = {}
+        self._picture = Picture()
         self._lock = threading.Lock()  # the live picture is drawn by a thread of its own
         self._live = Live(console=console, get_renderable=self.picture, refresh_per_second=4, transient=True)
 
@@ -160,44 +160,17 @@ class LiveDisplay:
         """Take in an event."""
         self._names.learn(event)
         with self._lock:
-            self._update(event)
-        if isinstance(event, Progress) or (isinstance(event, DETAILS) and not self._verbose):
+            self._picture.update(event, self._now())
+        if isinstance(event, Progress | BatchStarted) or (isinstance(event, DETAILS) and not self._verbose):
             return
         style = "red" if isinstance(event, StepFailed) else "yellow" if _is_warning(event) else ""
         text = f"{datetime.now().astimezone():%H:%M:%S} {self._names.prefix(event)}{line_of(event)}"
         self._console.print(escape(text), style=style, highlight=False, soft_wrap=True)
 
-    def _update(self, event: Event) -> None:
-        match event:
-            case WorkloadStarted(workload=workload, name=name):
-                self._rows[workload] = _Row(name, self._now())
-            case WorkloadEnded(workload=workload):
-                self._rows.pop(workload, None)
-            case StageStarted(workload=workload, stage=stage) if workload in self._rows:
-                self._rows[workload].stage = stage
-                self._rows[workload].disks.clear()
-            case Progress(workload=workload, disk=disk, activity=activity) if workload in self._rows:
-                disks = self._rows[workload].disks
-                if disk not in disks or disks[disk][0] != activity:
-                    disks[disk] = (activity, Meter())
-                disks[disk][1].feed(event.done_bytes, event.total_bytes, self._now())
-            case _:
-                pass
-
     def picture(self) -> Group:
         """Return what is drawn now."""
         with self._lock:
-            return Group(*(part for row in self._rows.values() for part in self._draw(row)))
-
-    def _draw(self, row: _Row) -> Iterator[Text | Table]:
-        elapsed = duration(self._now() - row.began)
-        yield Text.assemble((row.name or "(no name)", "bold"), f"  {row.stage}  {elapsed}")
-        if row.disks:
-            table = Table.grid(padding=(0, 2))
-            for disk, (activity, meter) in sorted(row.disks.items()):
-                bar = ProgressBar(total=meter.total or None, completed=meter.done, width=30, pulse=not meter.total)
-                table.add_row(f"  {disk}", activity, bar, summary(meter))
-            yield table
+            return self._picture.draw(self._console.width, self._console.height, self._now())
 
 
 def _is_warning(event: Event) -> bool:

@@ -215,9 +215,9 @@ def summary(outcomes: Sequence[Outcome]) -> str:
         if outcome.detail and outcome.detail != str(outcome.error):
             lines.append(f"  {outcome.detail}")
         for disk in outcome.report.disks if outcome.report else ():
-            proof = "equal" if disk.source_digest == disk.destination_digest else "NOT EQUAL"
+            proof = f"digests equal: {disk.source_digest}" if disk.proven else "NOT PROVEN"
             sizes = f"{size(disk.data_bytes)} of data in {size(disk.size_bytes)}, {size(disk.wire_bytes)} sent"
-            lines.append(f"  {disk.device}: {sizes}; digests {proof}: {disk.source_digest}")
+            lines.append(f"  {disk.device}: {sizes}; {proof}")
     counts = {result: sum(o.result is result for o in outcomes) for result in Result}
     lines.append(", ".join(f"{count} {result}" for result, count in counts.items() if count))
     return "\n".join(lines)

@@ -156,6 +156,7 @@ def _settings(sections: Mapping[str, dict[str, Any]], base: Path) -> Settings:
             known_hosts_path=data_dir / conversion.known_hosts_path,
         ),
         workloads=dataclasses.replace(empty.workloads, **sections.get("workloads", {})),
+        transfer=dataclasses.replace(empty.transfer, **sections.get("transfer", {})),
         images=dataclasses.replace(images, blobs_dir=data_dir / images.blobs_dir),
         filters=sections.get("filters", {}),
         validate_files=top.get("validate_files", True),

@@ -116,8 +116,10 @@ def parse(text: str, file: str) -> Document:
         _refuse_depth(text, file)
         return Document(file, yaml.compose(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
-        what = f"this is not YAML: {error.problem or error.context}"
         where = _place(file, error.problem_mark or error.context_mark)
+        if "nesting depth" in str(error.problem):  # libyaml's own limit, which may come first
+            raise _too_deep(where) from None
+        what = f"this is not YAML: {error.problem or error.context}"
         raise PlanError([Problem(where, what, "mend the line or the one before it")]) from None
     except yaml.reader.ReaderError as error:
         # PyYAML's two parsers disagree on how they count up to it.
@@ -133,8 +135,11 @@ def _refuse_depth(text: str, file: str) -> None:
     for event in yaml.parse(text, Loader=_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            what = f"this is more than {DEEPEST} values deep"
-            raise PlanError([Problem(_place(file, event.start_mark), what, "no file of ours is")])
+            raise _too_deep(_place(file, event.start_mark))
+
+
+def _too_deep(where: str) -> PlanError:
+    return PlanError([Problem(where, f"this is more than {DEEPEST} values deep", "no file of ours is")])
 
 
 def _place(file: str, mark: Any) -> str:

@@ -4,14 +4,18 @@ A new variable is one line here, one field in `settings`, one row in docs/settin
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from os_migrate.files.marked import BadValueError
+from os_migrate.nbd import Compression, Coverage
 from os_migrate.settings import NameFilter, Order, Regex
+
+E = TypeVar("E", bound=StrEnum)
 
 Read = Callable[[object], Any]
 """Turn a YAML value into a field's value; raise BadValueError, saying what was wanted, where it can't be."""
@@ -76,9 +80,31 @@ def seconds(value: object, wanted: str = "must be a number of seconds above 0") 
 
 def order(value: object) -> Order:
     """Read in which order workloads begin."""
-    if isinstance(value, str) and value in set(Order):
-        return Order(value)
-    raise BadValueError(f"must be one of {', '.join(Order)}")
+    return one_of(value, list(Order))
+
+
+def megabits(value: object) -> float:
+    """Read a rate in Mbit/s, above 0."""
+    return seconds(value, "must be a number of Mbit/s above 0")
+
+
+def coverage(value: object) -> Coverage:
+    """Read how it is found out what of a disk is in use."""
+    return one_of(value, [Coverage.MAP, Coverage.VIRT_SPARSIFY, Coverage.WHOLE])
+
+
+def compression(value: object) -> Compression:
+    """Read whether data is compressed on its way."""
+    return one_of(value, list(Compression))
+
+
+def one_of(value: object, choices: Sequence[E]) -> E:
+    """Read one of some words; `no` is false to YAML, and means none."""
+    word = "none" if value is False else value
+    for choice in choices:
+        if word == choice.value:
+            return choice
+    raise BadValueError(f"must be one of {', '.join(choices)}")
 
 
 def path(value: object) -> Path:
@@ -215,6 +241,13 @@ VARIABLES: Mapping[str, Variable] = {
     "os_migrate_workloads_parallel": Variable("workloads", "parallel", integer),
     "os_migrate_workloads_order": Variable("workloads", "order", order),
     "os_migrate_timeout": Variable("workloads", "timeout_s", seconds),
+    "os_migrate_sparsify": Variable("transfer", "sparsify", coverage),
+    "os_migrate_sparsify_timeout": Variable("transfer", "sparsify_timeout_s", seconds),
+    "os_migrate_compression": Variable("transfer", "compression", compression),
+    "os_migrate_proof": Variable("transfer", "proof", flag),
+    "os_migrate_connections": Variable("transfer", "connections", integer),
+    "os_migrate_bandwidth_limit": Variable("transfer", "limit_mbit", megabits),
+    "os_migrate_conversion_host_bandwidth_limit": Variable("transfer", "pair_limit_mbit", megabits),
     **_host("src", "source_host"),
     **_host("dst", "destination_host"),
     "os_migrate_conversion_host_pairs": Variable("conversion", "pairs", integer),

@@ -7,8 +7,8 @@ from os_migrate.errors import CloudError, HostError, Problem, UserError
 from os_migrate.hosts import doors, known_hosts
 from os_migrate.hosts.hosting import Clouds, DeployableHost, HostingCloud, OpenHost, find_address, find_server
 from os_migrate.model import ServerId, ServerStatus, Side
-from os_migrate.nbd import LINK_KEY, LINK_KNOWN_HOSTS
 from os_migrate.settings import Settings
+from os_migrate.units import LINK_KEY, LINK_KNOWN_HOSTS
 
 DEPLOY = "run `os-migrate hosts deploy`"
 LINK_TIMEOUT_S = 30

@@ -34,6 +34,12 @@ class HostFacts:
         there = {name for name, version in self.tools if version is not None}
         return tuple(name for name in REQUIRED if name not in there)
 
+    @property
+    def versions(self) -> tuple[tuple[str, str], ...]:
+        """Return the versions of the system, of Python, and of the tools that are there."""
+        system = (("system", f"{self.os_id} {self.os_version}".strip()), ("python", self.python_version))
+        return (*system, *((name, version) for name, version in self.tools if version is not None))
+
 
 def install_commands(facts: HostFacts) -> tuple[tuple[str, ...], ...]:
     """Return the commands that install what is required; none if this family of systems is unknown."""

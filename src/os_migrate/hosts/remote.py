@@ -1,44 +1,24 @@
 """A conversion host, as the engine sees it: `world.Host` over SSH and the agent.
 
-    RemoteHost ── Ssh ──> sudo python3 agent.py talk      a line of JSON out, a line of JSON back
+    RemoteHost ── Ssh ──> sudo python3 agent.zip talk      a line of JSON out, a line of JSON back
 
-The agent is put on the host when it isn't there yet, under a name that has its digest in it: two versions of OS Migrate
-don't meet.
+The agent (`os_migrate_agent`) is put on the host when it isn't there yet.
 """
 
-import hashlib
 import json
-import shlex
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib import resources
 from typing import Any, Final
 
 from os_migrate.errors import AccessRefused, HostError, HostUnreachable, OSMigrateError, TransferError
+from os_migrate.hosts.archive import AGENT_PATH, ARCHIVE, PUT
 from os_migrate.hosts.packages import HostFacts, install_commands
 from os_migrate.model import AttemptId, ServerId, VolumeId
-from os_migrate.nbd import (
-    LINK_KEY,
-    LINK_KNOWN_HOSTS,
-    PYTHON,
-    READY_S,
-    RUN_DIR,
-    CopyResult,
-    HostedAttempt,
-    Job,
-    JobResult,
-    JobState,
-    JobStatus,
-    ScanResult,
-    unit_of,
-)
+from os_migrate.nbd import CopyResult, DiskPart, HostedAttempt, Job, JobResult, JobState, JobStatus, ScanResult
 from os_migrate.ssh import SSH_FAILED, Completed, Program, ProgramEnded, Ssh
-
-AGENT_TEXT: Final = resources.files("os_migrate.hosts").joinpath("agent.py").read_bytes()
-AGENT_PATH: Final = f"{RUN_DIR}/agent-{hashlib.sha256(AGENT_TEXT).hexdigest()[:12]}.pyc"
-"""The agent as the host's own Python has compiled it, which saves a third of every start."""
+from os_migrate.units import LINK_KEY, LINK_KNOWN_HOSTS, PYTHON, READY_S, unit_of
 
 LINK_MARK: Final = "os-migrate-link"
 """The comment by which our line in authorized_keys is known."""
@@ -61,9 +41,6 @@ REMEDY: Final = "see `os-migrate hosts check`, and `journalctl` on that host"
 
 INSTALL_S: Final = 1800.0
 """What a package manager, or an operator's hook, may take on a slow mirror."""
-
-NO_AGENT: Final = (b"can't open file", b"Bad magic number in .pyc file")
-"""What Python says when the agent isn't there, or was compiled by a Python that was replaced since."""
 
 
 class RemoteHost:
@@ -200,6 +177,10 @@ class RemoteHost:
         """Return the tools that this host lacks."""
         return self.facts().missing
 
+    def tools(self) -> Sequence[tuple[str, str]]:
+        """Return what this host works with, its system and Python among it: names with their versions."""
+        return self.facts().versions
+
     def install_packages(self) -> None:
         """Install the tools that are missing; a host that has them needs no network.
 
@@ -268,10 +249,8 @@ class RemoteHost:
             try:
                 said = self._say(line)
             except ProgramEnded as ended:
-                if any(words in ended.completed.stderr for words in NO_AGENT):
+                if ended.completed.returncode != SSH_FAILED:  # the agent isn't there, or can't be read by this Python
                     self._put_agent()
-                elif ended.completed.returncode != SSH_FAILED:
-                    raise self._error(verb, ended.completed) from None
                 said = self._say_again(verb, line)
         answer: dict[str, Any] = json.loads(said)
         if "error" in answer:
@@ -309,17 +288,8 @@ class RemoteHost:
             talk.close()
 
     def _put_agent(self) -> None:
-        """Put the agent there; others may be about to do the same."""
-        compiled = "import py_compile, sys; py_compile.compile(*sys.argv[1:], doraise=True)"
-        script = " && ".join(
-            (
-                f"umask 077 && mkdir -p {RUN_DIR} && chmod 711 {RUN_DIR} && new=$(mktemp -d {RUN_DIR}/new.XXXXXXXX)",
-                "cat >$new/agent.py",
-                f"{shlex.join([*PYTHON, '-c', compiled])} $new/agent.py $new/agent.pyc agent.py",
-                f"mv $new/agent.pyc {AGENT_PATH} && rm -r $new",
-            )
-        )
-        done = self._ssh.run(["sudo", "-n", "sh", "-c", script], stdin=AGENT_TEXT, timeout_s=ANSWER_S)
+        """Put the agent there."""
+        done = self._ssh.run(["sudo", "-n", "sh", "-c", PUT], stdin=ARCHIVE, timeout_s=ANSWER_S)
         if done.returncode != 0:
             raise self._error("installation of the agent", done)
 
@@ -342,7 +312,9 @@ def job_state(said: Mapping[str, Any]) -> JobState:
 
 
 def _result(said: Mapping[str, Any]) -> JobResult:
-    return ScanResult(**said) if "digest" in said else CopyResult(**said)
+    if "digest" not in said:
+        return CopyResult(**said)
+    return ScanResult(**{**said, "parts": tuple(DiskPart(**part) for part in said["parts"])})
 
 
 def with_link_key(authorized_keys: str, public_key: str, network: str | None) -> str:

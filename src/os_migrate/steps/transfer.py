@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from os_migrate import __version__
 from os_migrate.errors import HostError, HostUnreachable, NotFound, TransferError
 from os_migrate.events import Note, Progress
 from os_migrate.model import ServerId, ServerStatus, Side, Tag
@@ -18,6 +19,18 @@ OUTAGE_S = 300.0
 
 STALL_S = 120.0
 """A job that has read or written nothing for so long is told of."""
+
+
+@dataclass(frozen=True)
+class ReadTools(Reading[tuple[tuple[str, str], ...]]):
+    """Read the versions of what copies and proves on one side, our own first: the report names them."""
+
+    side: Side
+    result_type: ClassVar[object] = tuple[tuple[str, str], ...]
+
+    def do(self, world: World, tag: Tag) -> tuple[tuple[str, str], ...]:  # noqa: ARG002
+        """Ask the host."""
+        return (("os-migrate", __version__), *world.host(self.side).tools())
 
 
 @dataclass(frozen=True)

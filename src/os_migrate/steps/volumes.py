@@ -13,33 +13,34 @@ from os_migrate.world import World
 
 @dataclass(frozen=True)
 class SnapshotVolume(Step[SnapshotId]):
-    """Snapshot the boot volume of the source server."""
+    """Snapshot a volume: that of the source server's boot disk, or one that is to be read again later."""
 
     volume_id: VolumeId
     name: str
+    side: Side = Side.SOURCE
     lasts: ClassVar[Lasts] = Lasts.MIGRATION
 
     def find(self, world: World, tag: Tag) -> SnapshotId | None:
         """Return the tagged snapshot."""
         wanted = tag.metadata().items()
-        return next((s.id for s in world.source.snapshots() if wanted <= s.metadata.items()), None)
+        return next((s.id for s in world.cloud(self.side).snapshots() if wanted <= s.metadata.items()), None)
 
     def do(self, world: World, tag: Tag) -> SnapshotId:
         """Ask Cinder for it."""
-        return world.source.create_snapshot(self.volume_id, self.name, tag.metadata())
+        return world.cloud(self.side).create_snapshot(self.volume_id, self.name, tag.metadata())
 
     def settle(self, world: World, tag: Tag, made: SnapshotId) -> SnapshotId:  # noqa: ARG002
         """Wait until it is available."""
-        world.source.await_snapshot(made, world.timeout_s)
+        world.cloud(self.side).await_snapshot(made, world.timeout_s)
         return made
 
     def undo(self, world: World, tag: Tag, made: SnapshotId) -> None:  # noqa: ARG002
         """Delete it."""
-        world.source.delete_snapshot(made)
+        world.cloud(self.side).delete_snapshot(made)
 
     def leftover(self, made: SnapshotId) -> str:
         """Name the snapshot."""
-        return f"source snapshot {made}: openstack volume snapshot delete {made}"
+        return f"{self.side} snapshot {made}: openstack volume snapshot delete {made}"
 
 
 @dataclass(frozen=True)
@@ -129,11 +130,15 @@ class DetachVolume(Step[VolumeId]):
 
 @dataclass(frozen=True)
 class AttachVolume(Step[VolumeId]):
-    """Attach a volume to the conversion host on its side, and wait until the guest sees it by its serial."""
+    """Attach a volume to the conversion host on its side, and wait until the guest sees it by its serial.
+
+    Nobody there can write to a volume of the source, nor to one that is only to be read.
+    """
 
     side: Side
     host_id: ServerId
     volume_id: VolumeId
+    read_only: bool = False
 
     @property
     def lifetime(self) -> Lasts:
@@ -152,7 +157,8 @@ class AttachVolume(Step[VolumeId]):
 
     def settle(self, world: World, tag: Tag, made: VolumeId) -> VolumeId:  # noqa: ARG002
         """Wait for its serial on the host."""
-        world.host(self.side).await_device(made, world.timeout_s, read_only=self.side is Side.SOURCE)
+        read_only = self.read_only or self.side is Side.SOURCE
+        world.host(self.side).await_device(made, world.timeout_s, read_only=read_only)
         return made
 
     def undo(self, world: World, tag: Tag, made: VolumeId) -> None:  # noqa: ARG002

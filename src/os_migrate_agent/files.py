@@ -1,0 +1,73 @@
+"""Our files on this host: small, in JSON, replaced whole."""
+
+import contextlib
+import json
+import os
+import time
+from typing import Any, Dict, List, Optional
+
+Json = Dict[str, Any]
+
+RUN_DIR = "/run/os-migrate"
+
+NEW = ".new"  # a file of ours that is being written; a task that was killed may leave it
+
+
+class Progress:
+    """Tell in the state file, at most once a second, how far a task is."""
+
+    def __init__(self, path: str, total_bytes: int) -> None:
+        self._path = path
+        self._next = 0.0
+        self.done_bytes = 0
+        self.total_bytes = total_bytes
+        self.trouble = ""
+
+    def tell(self, done_bytes: Optional[int] = None) -> None:
+        """Take in how far it is, and write that down if it is time."""
+        if done_bytes is not None:
+            self.done_bytes = done_bytes
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + 1
+            told = {"done_bytes": self.done_bytes, "total_bytes": self.total_bytes, "trouble": self.trouble}
+            write_json(self._path, told)
+
+
+def read_json(path: str) -> Json:
+    """Return what a file of ours holds; one that isn't there holds nothing."""
+    try:
+        with open(path) as file:
+            return dict(json.load(file))
+    except FileNotFoundError:
+        return {}
+
+
+def write_json(path: str, value: Json) -> None:
+    """Write a file of ours."""
+    write_text(path, json.dumps(value))
+
+
+def write_text(path: str, text: str) -> None:
+    """Replace a file, mode 0600, so that a reader sees all of the old or all of the new."""
+    new = path + NEW
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(new)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    os.rename(new, path)
+
+
+def names(directory: str) -> List[str]:
+    """Return what a directory holds; one that isn't there holds nothing."""
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def verb_write(request: Json) -> Json:
+    """Put a file for root alone on this host: its text came over stdin, where no process list shows it."""
+    os.makedirs(os.path.dirname(request["path"]), 0o700, exist_ok=True)
+    write_text(request["path"], request["text"])
+    return {}

@@ -1,0 +1,35 @@
+"""The tools of this host."""
+
+import subprocess
+from typing import List, Optional
+
+TAIL = 2000  # characters of a tool's last words
+
+
+class AgentError(Exception):
+    """Say what failed; the caller adds the host's name and the remedy."""
+
+
+def run(argv: List[str], *, check: bool = True, timeout_s: Optional[float] = None) -> str:
+    """Run a tool and return what it said on stdout."""
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=timeout_s,
+        )
+    except FileNotFoundError:
+        raise AgentError(argv[0] + " is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise AgentError("{} took longer than {:g} s".format(argv[0], timeout_s or 0)) from None
+    if check and done.returncode != 0:
+        raise AgentError("{} ended with {}: {}".format(argv[0], done.returncode, tail(done.stderr)))
+    return done.stdout.decode("utf-8", "replace")
+
+
+def tail(output: bytes) -> str:
+    """Return a tool's last words."""
+    return output.decode("utf-8", "replace").strip()[-TAIL:]

@@ -1,0 +1,149 @@
+"""Receive what `sending` sends, and write it to a volume."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from typing import IO, Tuple
+
+from os_migrate_agent.blocks import CHUNK
+from os_migrate_agent.files import Json, Progress
+from os_migrate_agent.process import AgentError
+from os_migrate_agent.sending import FRAME
+from os_migrate_agent.sockets import SEND_GREETING
+
+ANSWER_S = 60  # what the other host may take to try its levels of zstd, under emulation
+FLOOD = 2 << 20  # bytes that a measurement begins with
+FLOOD_S = 0.3  # a link that was measured for so long has shown what it carries
+FLOOD_SHARE = 32  # no more than this part of the data is spent on that
+UNZSTD = ["zstd", "-q", "-d", "-c"]
+WORTH = 64 << 20  # what is less is copied before it is measured
+
+
+class LinkBroken(AgentError):
+    """The other host went away."""
+
+
+def level_for(path: str, data: int, *, always: bool) -> Tuple[int, str]:
+    """Return the level of compression that brings `data` bytes over the link soonest, 0 for none; and why."""
+    if shutil.which("zstd") is None:
+        return 0, "the destination host has no zstd"
+    if data < WORTH:
+        return (1, "") if always else (0, "there is little to copy")
+    link_bytes_s = _link_bytes_s(path, data // FLOOD_SHARE)
+    chosen = _ask(path, {"do": "choose", "link_bytes_s": link_bytes_s, "always": always})
+    return chosen["level"], chosen["reason"]
+
+
+def _link_bytes_s(path: str, most: int) -> float:
+    """Measure what a link carries: with more and more bytes, until that has taken long enough to tell."""
+    count = FLOOD
+    while True:
+        with _request(path, {"do": "flood", "bytes": count}) as client:
+            uncounted = _drain(client, count // 4)  # what buffers took in says nothing of the link
+            began = time.monotonic()
+            counted = _drain(client, count - uncounted)
+            took_s = max(time.monotonic() - began, 1e-3)
+        if took_s >= FLOOD_S or count * 4 > most:
+            return counted / took_s
+        count *= 4
+
+
+def _drain(client: socket.socket, count: int) -> int:
+    """Receive at least `count` bytes; return how many."""
+    drained = 0
+    while drained < count:
+        got = len(client.recv(1 << 16))
+        if not got:
+            raise LinkBroken("the link broke while it was measured")
+        drained += got
+    return drained
+
+
+class Receiver:
+    """Write to a disk what comes over a link, over one connection after the other if the link breaks."""
+
+    def __init__(self, path: str, level: int, disk: int, progress: Progress) -> None:
+        self._path = path
+        self._level = level
+        self._disk = disk
+        self._progress = progress
+        self._offset = 0  # up to here all is written
+        self.wire_bytes = 0
+
+    def receive(self) -> None:
+        """Receive what is missing.
+
+        Raises:
+            LinkBroken: before the end.
+        """
+        with _request(self._path, {"do": "send", "level": self._level, "from": self._offset}) as client:
+            client.settimeout(None)  # a silent link is ended by SSH's keepalive
+            zstd = subprocess.Popen(UNZSTD, stdin=client.fileno(), stdout=subprocess.PIPE)
+            assert zstd.stdout is not None, "a pipe"
+            try:
+                self._write_frames(zstd.stdout)
+                self.wire_bytes += _read_by(zstd.pid)
+            finally:
+                zstd.kill()
+                zstd.wait()
+                zstd.stdout.close()
+
+    def _write_frames(self, stream: IO[bytes]) -> None:
+        header, buffer = memoryview(bytearray(FRAME.size)), memoryview(bytearray(CHUNK))
+        while True:
+            offset, length = FRAME.unpack(_exactly(stream, header))
+            if not length:
+                return
+            _write(self._disk, offset, _exactly(stream, buffer[:length]))
+            self._offset = offset + length
+            self._progress.tell(self._progress.done_bytes + length)
+
+
+def _exactly(stream: IO[bytes], view: memoryview) -> memoryview:
+    filled = 0
+    while filled < len(view):
+        got = stream.readinto(view[filled:])  # type: ignore[attr-defined]
+        if not got:
+            raise LinkBroken("the stream ended too early")
+        filled += got
+    return view
+
+
+def _write(disk: int, offset: int, view: memoryview) -> None:
+    while view:
+        written = os.pwrite(disk, view, offset)
+        offset, view = offset + written, view[written:]
+
+
+def _read_by(pid: int) -> int:
+    """Return how many bytes a process has read (proc(5))."""
+    with open(f"/proc/{pid}/io") as file:
+        return int(dict(line.split(": ") for line in file)["rchar"])
+
+
+def _ask(path: str, request: Json) -> Json:
+    with _request(path, request) as client, client.makefile("rb") as answer:
+        line = answer.readline()
+    if not line:
+        raise LinkBroken("the other host gave no answer")
+    return dict(json.loads(line.decode()))
+
+
+def _request(path: str, request: Json) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    try:
+        client.settimeout(ANSWER_S)
+        client.connect(path)
+        if client.recv(len(SEND_GREETING), socket.MSG_WAITALL) != SEND_GREETING:
+            raise LinkBroken("nobody sends on " + path)
+        client.sendall(json.dumps(request).encode() + b"\n")
+    except OSError as error:
+        client.close()
+        raise LinkBroken(f"{path}: {error}") from None
+    except AgentError:
+        client.close()
+        raise
+    return client

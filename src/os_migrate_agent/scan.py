@@ -1,0 +1,84 @@
+"""Find out where a volume holds data, and digest it."""
+
+import os
+import struct
+from typing import Iterable, List, Tuple
+
+from os_migrate_agent.blocks import Extent, blocks, joined, open_uncached, read_list, write_list
+from os_migrate_agent.devices import device_of
+from os_migrate_agent.files import Json, Progress, write_text
+
+DIGEST_PREFIX = b"os-migrate disk digest 1\n"
+
+
+def task_scan(state: str, volume_id: str, extents_path: str, coverage: str, digest: str, timeout_s: str) -> Json:
+    """Read a volume once; write down where it holds data, and return its digest.
+
+    `coverage` (`os_migrate.nbd.Coverage`) says what is read: what is "copied" was listed in the extents by the copy.
+    """
+    import hashlib
+
+    device = device_of(volume_id)
+    with open(device, "rb", buffering=0, opener=open_uncached) as disk:
+        size = disk.seek(0, os.SEEK_END)
+        used, parts = _in_use(device, size, coverage, extents_path, float(timeout_s))
+        to_read, known = (used, []) if digest == "digest" else _without_mapped(used, parts, size)
+        progress = Progress(state, sum(length for _, length in to_read))
+        found = hashlib.sha256(DIGEST_PREFIX + struct.pack(">Q", size))
+        data = known
+        for offset, block in blocks(disk, to_read, progress):
+            if digest == "digest":
+                found.update(struct.pack(">Q", offset))
+                found.update(block)
+            data.append((offset, len(block)))
+    data = joined(data, size)
+    if coverage != "copied":
+        write_text(extents_path, write_list(data, size))
+    return {
+        "digest": found.hexdigest() if digest == "digest" else "",
+        "size_bytes": size,
+        "data_bytes": sum(length for _, length in data),
+        "extents": len(data),
+        "used_bytes": sum(length for _, length in used),
+        "parts": parts,
+    }
+
+
+def _in_use(
+    device: str,  # noqa: ARG001
+    size: int,
+    coverage: str,
+    extents_path: str,
+    timeout_s: float,  # noqa: ARG001
+) -> Tuple[List[Extent], List[Json]]:
+    """Return what is in use, on the grid of blocks, and what it was found to be."""
+    if coverage == "copied":
+        with open(extents_path) as file:
+            return joined(read_list(file.read()), size), []
+    return [(0, size)], []
+
+
+def _without_mapped(used: List[Extent], parts: List[Json], size: int) -> Tuple[List[Extent], List[Extent]]:
+    """Return what must be read, since nothing but its bytes tells zeroes from data; and the rest, which a map calls used."""
+    mapped = [(part["offset"], part["offset"] + part["length"]) for part in parts if part["how"] == "map"]
+    inside = [piece for extent in used for piece in _cut(extent, mapped)]
+    outside = [piece for extent in used for piece in _cut(extent, _between(mapped, size))]
+    return joined(outside, size), inside
+
+
+def _between(ranges: Iterable[Tuple[int, int]], size: int) -> List[Tuple[int, int]]:
+    """Return what lies between ranges (begin, end)."""
+    gaps = []
+    end = 0
+    for begin, stop in sorted(ranges):
+        if begin > end:
+            gaps.append((end, begin))
+        end = max(end, stop)
+    return [*gaps, (end, size)]
+
+
+def _cut(extent: Extent, ranges: Iterable[Tuple[int, int]]) -> List[Extent]:
+    """Return what of an extent lies in ranges (begin, end)."""
+    begin, end = extent[0], sum(extent)
+    cut = [(max(begin, low), min(end, high)) for low, high in ranges]
+    return [(low, high - low) for low, high in cut if low < high]
