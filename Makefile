@@ -7,8 +7,10 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 
 # What the tools' tests run for real; the lab installs what it needs itself.
-PACKAGES := nbdkit libnbd-bin qemu-utils openssh-server openssh-client sudo e2fsprogs iproute2 util-linux python3-venv
-PACKAGE_COMMANDS := nbdkit nbdcopy nbdinfo qemu-nbd ssh-keygen sudo mkfs.ext4 losetup
+PACKAGES := nbdkit libnbd-bin qemu-utils openssh-server openssh-client sudo e2fsprogs iproute2 util-linux mount python3-venv \
+	partclone xfsprogs btrfs-progs ntfs-3g dosfstools mtools fdisk lvm2 cryptsetup-bin
+PACKAGE_COMMANDS := nbdkit nbdcopy nbdinfo qemu-nbd ssh-keygen sudo mkfs.ext4 losetup \
+	partclone.extfs mkfs.xfs mkfs.btrfs ntfs-3g mkfs.vfat mcopy sfdisk pvs cryptsetup
 
 .PHONY: help
 help: ## List the targets

@@ -7,21 +7,31 @@ has room for its disks: it doesn't wait in the middle, and it goes through that 
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
 from os_migrate import flow
-from os_migrate.errors import Interrupted, OSMigrateError, PlanError, RollbackIncomplete, SourceChanged, UserError
+from os_migrate.errors import (
+    HostError,
+    Interrupted,
+    OSMigrateError,
+    PlanError,
+    RollbackIncomplete,
+    SourceChanged,
+    UserError,
+)
 from os_migrate.events import BatchStarted, Note, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Attempt, AttemptState, Journal
-from os_migrate.model import ServerId
+from os_migrate.model import ServerId, Side
+from os_migrate.nbd import HostedAttempt
 from os_migrate.pairs import disks_held, free_disks, pair_of
 from os_migrate.plan import Inventory
 from os_migrate.pool import Work, at_once
 from os_migrate.preflight import Preflight, take_inventory
 from os_migrate.report import WorkloadReport, report_file
-from os_migrate.run import Run, our_fault
+from os_migrate.run import Run, held, hold_of_cleanup, our_fault
 from os_migrate.settings import Order, Settings
 from os_migrate.workload import Workload
 from os_migrate.world import World
@@ -39,7 +49,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one workload. `error` is the first one; what the undo met is in `detail`."""
+    """What became of one workload. `error` is the first one; `later_error` what its undo, or a new migration after it, met."""
 
     server_id: ServerId
     name: str
@@ -48,6 +58,19 @@ class Outcome:
     error: OSMigrateError | None = None
     seconds: float = 0.0
     report: WorkloadReport | None = None
+    later_error: OSMigrateError | None = None
+
+    @property
+    def errors(self) -> tuple[OSMigrateError, ...]:
+        """Return the errors, the first one first."""
+        return tuple(error for error in (self.error, self.later_error) if error is not None)
+
+    @property
+    def exit_code(self) -> int:
+        """Return how the command is to end: of an incomplete rollback by what it met, else by the first error."""
+        if self.result in {Result.MIGRATED, Result.SKIPPED} or not self.errors:
+            return 0
+        return self.errors[-1 if self.result is Result.ROLLBACK_INCOMPLETE else 0].exit_code
 
 
 def migrate(world: World, journal: Journal, workloads: Sequence[Workload], settings: Settings) -> list[Outcome]:
@@ -60,7 +83,7 @@ def migrate(world: World, journal: Journal, workloads: Sequence[Workload], setti
     outcomes = {w.id: _refuse_or_skip(world, journal, w, preflight) for w in workloads}
 
     def begin(workload: Workload, pair: int) -> Outcome:
-        attempt = journal.begin(workload.id, workload.name)
+        attempt = journal.begin(workload.id, workload.name, destination=preflight.inventory.project_id)
         run = Run(world.through(world.pairs[pair]), journal, attempt, settings)
         return carry_out(run, "migrate", partial(_forward, workload=workload, inventory=preflight.inventory))
 
@@ -81,14 +104,17 @@ def resume(
     One whose source was used meanwhile is undone, and migrated anew.
 
     Raises:
-        UserError: a workload isn't in the file any more, or an attempt is finished.
+        UserError: a workload isn't in the file any more, or an attempt is finished, goes into another project, or is being
+            cleaned up elsewhere.
         Interrupted: the operator stopped the run again.
     """
     _refuse_finished(attempts)
+    _refuse_elsewhere(world, attempts)
     by_id = {w.id: w for w in workloads}
     missing = [a.name for a in attempts if a.state is AttemptState.RUNNING and a.server_id not in by_id]
     if missing:
         raise UserError(f"not in workloads.yml: {', '.join(missing)}", remedy="put them back, or `os-migrate rollback`")
+    _refuse_cleaned_up(world, attempts)
     inventory = take_inventory(world.destination) if any(a.state is AttemptState.RUNNING for a in attempts) else None
 
     def go_on(attempt: Attempt, pair: int) -> Outcome:
@@ -101,7 +127,7 @@ def resume(
         workload = by_id[attempt.server_id]
         outcome = carry_out(run, "resume", partial(_forward, workload=workload, inventory=inventory))
         if isinstance(outcome.error, SourceChanged) and outcome.result is Result.ROLLED_BACK:
-            (outcome,) = migrate(replace(here, other_pairs=()), journal, [workload], settings)
+            outcome = _migrate_anew(replace(here, other_pairs=()), journal, workload, settings, outcome)
         return outcome
 
     works: list[Work[Outcome]] = []
@@ -119,45 +145,75 @@ def resume(
                 continue
         back = 0 if pair is None else max(disks_held(steps).values(), default=0)
         works.append(Work(partial(go_on, attempt), by_id[attempt.server_id].copied_disks if forward else back, pair))
-    return [*_at_once(world, journal, settings, works, but=attempts), *refused]
+    return [*_at_once(world, journal, settings, works, attempts), *refused]
+
+
+def _migrate_anew(world: World, journal: Journal, workload: Workload, settings: Settings, undone: Outcome) -> Outcome:
+    """Migrate a workload whose last attempt was undone just now; what keeps that from beginning stops nobody else."""
+    try:
+        (outcome,) = migrate(world, journal, [workload], settings)
+    except Interrupted:
+        raise KeyboardInterrupt from None  # of all, not of this one only
+    except Exception as raised:  # noqa: BLE001 (as in carry_out)
+        error = raised if isinstance(raised, OSMigrateError) else our_fault(raised)
+        detail = f"{undone.detail}; and it was not migrated anew: {error}"
+        return _tell_end(world, replace(undone, detail=detail, later_error=error))
+    return outcome
 
 
 def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settings: Settings) -> list[Outcome]:
     """Undo open attempts in both clouds.
 
     Raises:
-        UserError: the twin of one already runs: it may hold new data, so it is not deleted. Or an attempt is finished.
+        UserError: the twin of one already runs: it may hold new data, so it is not deleted. Or an attempt is finished, goes
+            into another project, or is being cleaned up elsewhere.
         Interrupted: the operator stopped the run.
     """
     _refuse_finished(attempts)
+    _refuse_elsewhere(world, attempts)
     committed = [a.name for a in attempts if a.state is AttemptState.COMMITTED]
     if committed:
         raise UserError(
             f"already running in the destination: {', '.join(committed)}",
             remedy="`os-migrate resume` finishes the clean-up of the source",
         )
+    _refuse_cleaned_up(world, attempts)
 
-    def undo(attempt: Attempt, _pair: int) -> Outcome:
-        return carry_out(Run(world, journal, attempt, settings), "roll back", _back)
+    def undo(attempt: Attempt, pair: int) -> Outcome:
+        return carry_out(Run(world.through(world.pairs[pair]), journal, attempt, settings), "roll back", _back)
 
-    return _at_once(world, journal, settings, [Work(partial(undo, attempt)) for attempt in attempts], but=attempts)
+    works: list[Work[Outcome]] = []
+    for attempt in attempts:
+        pair: int | None = None
+        with suppress(OSMigrateError):  # what stands on a host that can't be had is told by its undo
+            pair = pair_of(world, attempt, journal.steps(attempt.id))
+        works.append(Work(partial(undo, attempt), lane=pair))
+    return _at_once(world, journal, settings, works, attempts)
 
 
 def _at_once(
-    world: World, journal: Journal, settings: Settings, works: Sequence[Work[Outcome]], *, but: Sequence[Attempt] = ()
+    world: World,
+    journal: Journal,
+    settings: Settings,
+    works: Sequence[Work[Outcome]],
+    given: Sequence[Attempt] = (),
 ) -> list[Outcome]:
-    """Do works on the pairs of hosts, beside what open attempts have there `but` for these, which are what is worked on."""
-    ids = {attempt.id for attempt in but}
-    left = [disks_held(journal.steps(attempt.id)) for attempt in journal.unfinished() if attempt.id not in ids]
-    lanes = free_disks(world, settings.conversion.disks, sum(left, Counter()))
+    """Do works on the pairs of hosts, beside what open attempts have there that are not among the given ones."""
+    ours = {attempt.id for attempt in given}
+    others = {attempt.id for attempt in journal.unfinished()} - ours
+    held_by_others = sum((disks_held(journal.steps(other)) for other in others), Counter[ServerId]())
+    lanes = free_disks(world, settings.conversion.disks, held_by_others)
     world.events.tell(BatchStarted(total=len(works)))
     try:
         return at_once(works, threads=settings.workloads.parallel, lanes=lanes, stop=world.clock.stop)
     except KeyboardInterrupt:
-        open_attempts = journal.unfinished()
+        begun = [a for a in journal.unfinished() if a.id not in others]
+        going_on = [a for a in begun if a.id in ours or a.state is not AttemptState.FAILED]
+        if not going_on:
+            raise Interrupted("stopped before anything was in progress", remedy="run the same command again") from None
         raise Interrupted(
-            f"stopped while {', '.join(a.name for a in open_attempts) or 'nothing'} was in progress",
-            remedy=f"`os-migrate resume {' '.join(a.id for a in open_attempts)}`",
+            f"stopped while {', '.join(a.name for a in going_on)} was in progress",
+            remedy=f"`os-migrate resume {' '.join(a.id for a in going_on)}`",
         ) from None
 
 
@@ -166,6 +222,34 @@ def _refuse_finished(attempts: Sequence[Attempt]) -> None:
     finished = [f"{a.name} ({a.state})" for a in attempts if a.state.final]
     if finished:
         raise UserError(f"finished already: {', '.join(finished)}", remedy="`os-migrate status` lists what is open")
+
+
+def _refuse_elsewhere(world: World, attempts: Sequence[Attempt]) -> None:
+    """Raise UserError if one goes into another destination project: there, what it made would seem to be gone."""
+    project_id = world.destination.project_id()
+    elsewhere = [a for a in attempts if a.destination not in {"", project_id}]
+    if elsewhere:
+        raise UserError(
+            f"begun into another destination project than {project_id}: {', '.join(a.name for a in elsewhere)}",
+            remedy="use the credentials with which it began: "
+            + ", ".join(f"{a.name} goes into project {a.destination}" for a in elsewhere),
+        )
+
+
+def _refuse_cleaned_up(world: World, attempts: Sequence[Attempt]) -> None:
+    """Raise UserError if a clean-up works on one; held before that is asked, so that of two that begin at once one sees the other."""
+    by_hold = {hold_of_cleanup(a.id): a for a in attempts}
+    for host in [host for side in Side for host in world.hosts(side)]:
+        hosted: Sequence[HostedAttempt] = ()
+        with suppress(HostError):  # what needs a host finds out by itself
+            for attempt in attempts:
+                host.hold(attempt.id)
+            hosted = host.attempts()
+        if names := [by_hold[h.attempt].name for h in hosted if h.held and h.attempt in by_hold]:
+            raise UserError(
+                f"a clean-up from another data dir works on it: {', '.join(names)}",
+                remedy="wait until it has ended; then the same command again finds out what is left to do",
+            )
 
 
 def _refuse_or_skip(world: World, journal: Journal, workload: Workload, preflight: Preflight) -> Outcome | None:
@@ -192,12 +276,13 @@ def carry_out(run: Run, activity: str, act: Callable[[Run], Outcome]) -> Outcome
         WorkloadStarted(workload=attempt.server_id, name=attempt.name, attempt=attempt.id, activity=activity)
     )
     began = time.monotonic()
-    try:
-        outcome = act(run)
-    except OSMigrateError as error:
-        outcome = _fail(run, error)
-    except Exception as error:  # noqa: BLE001 (the runner: a fault of ours must not leave a server off either)
-        outcome = _fail(run, our_fault(error))
+    with held(world, attempt.id):
+        try:
+            outcome = act(run)
+        except OSMigrateError as error:
+            outcome = _fail(run, error)
+        except Exception as error:  # noqa: BLE001 (the runner: a fault of ours must not leave a server off either)
+            outcome = _fail(run, our_fault(error))
     return _tell_end(world, outcome, time.monotonic() - began)
 
 
@@ -240,9 +325,10 @@ def _fail(run: Run, error: OSMigrateError) -> Outcome:
         return Outcome(attempt.server_id, attempt.name, Result.FAILED, str(error), error)
     try:
         flow.roll_back(run, str(error))
-    except OSMigrateError as second:
+    except Exception as raised:  # noqa: BLE001 (a fault of ours in one undo must not end the run of the others)
+        second = raised if isinstance(raised, OSMigrateError) else our_fault(raised)
         detail = f"{error}; and {_standing(run, second)}"
-        return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, detail, second)
+        return Outcome(attempt.server_id, attempt.name, Result.ROLLBACK_INCOMPLETE, detail, error, later_error=second)
     return Outcome(attempt.server_id, attempt.name, Result.ROLLED_BACK, str(error), error)
 
 

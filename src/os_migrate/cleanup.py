@@ -7,8 +7,8 @@ What was read goes into a journal that lasts as long as the command: whatever st
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,7 +39,7 @@ from os_migrate.model import (
 from os_migrate.nbd import HostedAttempt, job_of
 from os_migrate.pool import Work, at_once
 from os_migrate.resources.workload import is_conversion_host
-from os_migrate.run import Run
+from os_migrate.run import Run, hold_of_cleanup
 from os_migrate.settings import Settings
 from os_migrate.step import Step
 from os_migrate.steps.network import CreateFloatingIp, CreatePort
@@ -87,16 +87,29 @@ class Found:
 def find(world: World, open_here: Collection[AttemptId], *, although_held: Collection[AttemptId] = ()) -> list[Found]:
     """Return what attempts left in both clouds and on both hosts; `open_here` are those that a journal knows as open.
 
+    Of those that are `although_held` the operator says that nobody works on them, whatever the hosts say or don't.
+
     Raises:
-        HostError: a host runs and doesn't answer: nobody knows what goes on there.
+        HostError: a host runs and can't be asked: nobody knows what goes on there.
     """
     source, destination = (_look(world, side) for side in Side)
     attempts = {tag.attempt for look in (source, destination) for tag, _ in look.tagged}
     attempts |= {hosted.attempt for look in (source, destination) for _, hosted in look.hosted}
     lent: list[Server | Volume] = [*source.servers, *source.volumes]
-    attempts |= {loan.attempt for thing in lent if (loan := Loan.of(thing))}
+    loans = [loan for thing in lent if (loan := Loan.of(thing))]
+    attempts |= {loan.attempt for loan in loans}
     found = [_found(attempt, source, destination, open_here, although_held) for attempt in sorted(attempts)]
-    return [f for f in found if f.effects]
+    elsewhere = {loan.attempt: loan for loan in loans if loan.destination not in {"", world.destination.project_id()}}
+    return [_refused(f, elsewhere.get(f.attempt), world) for f in found if f.effects]
+
+
+def _refused(found: Found, elsewhere: Loan | None, world: World) -> Found:
+    """Refuse what migrates into another project than the one that was looked at: its twin may run there."""
+    if elsewhere is None:
+        return found
+    ours = world.destination.project_id()
+    what = f"it migrates into the destination project {elsewhere.destination}, not into {ours}: use the credentials for that"
+    return replace(found, problem=what)
 
 
 def clean_up(world: World, found: Sequence[Found], settings: Settings) -> list[Outcome]:
@@ -106,11 +119,21 @@ def clean_up(world: World, found: Sequence[Found], settings: Settings) -> list[O
         Interrupted: the operator stopped it.
     """
     with TemporaryDirectory() as directory, closing(Journal(Path(directory) / "journal.sqlite")) as journal:
+        _hold(world, found)
         works = [Work(partial(_clean_up, world, journal, f, settings)) for f in found if f.ready]
         try:
             return at_once(works, threads=settings.workloads.parallel, lanes=[0], stop=world.clock.stop)
         except KeyboardInterrupt:
             raise Interrupted("stopped during the clean-up", remedy=f"`{AGAIN}` goes on") from None
+
+
+def _hold(world: World, found: Sequence[Found]) -> None:
+    """Let a migrator that still has the journal see on the hosts that its attempts are worked on."""
+    for host in (host for side in Side for host in world.hosts(side)):
+        with suppress(HostError):  # it is off, or `find` had failed
+            for f in found:
+                if f.ready:
+                    host.hold(hold_of_cleanup(f.attempt))
 
 
 def _clean_up(world: World, journal: Journal, found: Found, settings: Settings, _lane: int) -> Outcome:
@@ -149,6 +172,7 @@ class _Look:
     ports: Sequence[Port]
     hosted: Sequence[tuple[ServerId, HostedAttempt]]
     hosts: frozenset[ServerId]
+    asked: bool
     tagged: Sequence[tuple[Tag, Tagged]]
 
     def of(self, attempt: AttemptId, kind: type[T]) -> list[tuple[Tag, T]]:
@@ -169,19 +193,27 @@ class _Look:
 
 def _look(world: World, side: Side) -> _Look:
     cloud = world.cloud(side)
-    hosts = world.hosts(side)
     servers = cloud.servers()
     volumes = cloud.volumes()
     ports = cloud.ports()
     things: list[Tagged] = [*servers, *volumes, *ports, *cloud.snapshots(), *cloud.images(), *cloud.floating_ips()]
-    running = {s.id for s in servers if s.status is ServerStatus.ACTIVE}
-    ids = {host.server_id for host in hosts}
+    ours = {host.server_id for each in Side for host in world.hosts(each)}  # the sides may be one project
+    known = [s for s in servers if is_conversion_host(s) or s.id in ours]
+    running = [s for s in known if _has_run(s) and s.status is not ServerStatus.SHUTOFF]
+    if strange := [s for s in running if s.id not in ours]:
+        raise HostError(
+            f"{side} server {strange[0].name!r} ({strange[0].id}) is a conversion host, and isn't the one of these settings:"
+            " a migration may go on there",
+            remedy="name it in the settings, or stop it: whatever runs there ends with that",
+        )
+    asked = [host for host in world.hosts(side) if any(s.id == host.server_id for s in running)]
     return _Look(
         servers,
         volumes,
         ports,
-        hosted=[(h.server_id, on) for h in hosts if h.server_id in running for on in _hosted(side, h)],
-        hosts=frozenset(s.id for s in servers if is_conversion_host(s) or s.id in ids),
+        hosted=[(host.server_id, on) for host in asked for on in _hosted(side, host)],
+        hosts=frozenset(s.id for s in known),
+        asked=bool(asked),
         tagged=[(tag, thing) for thing in things if (tag := tag_of(thing))],
     )
 
@@ -232,17 +264,26 @@ def _found(
     name = next((s.name for s in source.servers if s.id == server_id), "")
     twins = sorted(_twins(attempt, destination))
     busy = problem = ""
+    force = f"`{AGAIN} {attempt} --force`"
     if attempt in open_here:
         busy = f"open in this data dir: `os-migrate resume {attempt}` or `os-migrate rollback {attempt}`"
-    elif attempt not in although_held and any(
-        hosted.held for look in (source, destination) for _, hosted in look.on(attempt)
-    ):
+    elif attempt not in although_held and _is_held(hold_of_cleanup(attempt), source, destination):
+        busy = "a clean-up works on it"
+    elif attempt not in although_held and _is_held(attempt, source, destination):
         busy = "a migrator works on it"
+    elif attempt not in although_held and not (source.asked or destination.asked):
+        problem = f"no host is there to tell whether a migrator works on it; if none does: {force}"
     elif len(twins) > 1:
         problem = f"servers {' and '.join(twins)} both have run: delete one, or take the tags off it"
+    elif attempt not in although_held and (strange := _strange_origin(twins, source, destination)):
+        problem = f"its source server {strange} isn't in this source project: use the credentials for its own; if it was deleted: {force}"
     elif astray := [v.id for v in source.volumes if _is_astray(v, attempt, source)]:
         problem = f"volumes {', '.join(astray)} of its server are attached to another server now: detach them there"
     return Found(attempt, server_id, name, effects, twins[0] if twins else None, busy, problem)
+
+
+def _is_held(attempt: AttemptId, *looks: _Look) -> bool:
+    return any(hosted.held for look in looks for _, hosted in look.on(attempt))
 
 
 def _twins(attempt: AttemptId, look: _Look) -> set[ServerId]:
@@ -252,6 +293,15 @@ def _twins(attempt: AttemptId, look: _Look) -> set[ServerId]:
     ports = {port.id for _, port in look.of(attempt, Port)} | {ip.port_id for _, ip in look.of(attempt, FloatingIp)}
     users |= {ServerId(port.device_id) for port in look.ports if port.id in ports}
     return {server.id for server in look.servers if server.id in users - look.hosts and _has_run(server)}
+
+
+def _strange_origin(twins: Collection[ServerId], source: _Look, destination: _Look) -> str:
+    """Return the source server of a twin where the source that was looked at doesn't have it; empty if it has.
+
+    To finish such a twin would leave its source on loan, and the next clean-up would start it.
+    """
+    origins = {s.metadata.get(Tag.ORIGIN_KEY, "") for s in destination.servers if s.id in twins}
+    return "".join(sorted(origins - {s.id for s in source.servers}))
 
 
 def _is_astray(volume: Volume, attempt: AttemptId, look: _Look) -> bool:

@@ -119,9 +119,10 @@ Listener = Callable[[Event], None]
 
 
 class Events:
-    """Pass each event to every listener."""
+    """Pass each event to every listener. One that fails stops no migration: `failure` says at the end how the first did."""
 
     def __init__(self, *listeners: Listener) -> None:
+        self.failure = ""
         self._listeners = list(listeners)
         self._lock = threading.Lock()
 
@@ -134,4 +135,7 @@ class Events:
         """Call every listener with `event`."""
         with self._lock:
             for listener in self._listeners:
-                listener(event)
+                try:
+                    listener(event)
+                except Exception as error:  # noqa: BLE001 (a dead pipe, a full disk, a fault of ours: it is only told)
+                    self.failure = self.failure or f"{type(error).__name__}: {error}"

@@ -12,6 +12,7 @@ https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html#pragma_synch
 """
 
 import json
+import os
 import secrets
 import sqlite3
 import threading
@@ -33,12 +34,13 @@ from os_migrate.model import AttemptId, ServerId
 from os_migrate.nbd import Job, JobResult
 from os_migrate.step import STEPS, Reading, Step
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SCHEMA = """
 CREATE TABLE attempts (
     id TEXT PRIMARY KEY, server_id TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
-    stage TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '', started REAL NOT NULL, ended REAL
+    stage TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '', started REAL NOT NULL, ended REAL,
+    destination TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE TABLE steps (
     attempt TEXT NOT NULL REFERENCES attempts (id), number INTEGER NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL,
@@ -50,6 +52,8 @@ CREATE TABLE stages (
     attempt TEXT NOT NULL REFERENCES attempts (id), name TEXT NOT NULL, seconds REAL NOT NULL
 ) STRICT;
 """
+
+FROM_VERSION_1 = "ALTER TABLE attempts ADD COLUMN destination TEXT NOT NULL DEFAULT '';"
 
 _codec = make_converter()
 _codec.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
@@ -84,7 +88,10 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try to migrate one workload. Times are seconds since the epoch."""
+    """One try to migrate one workload. Times are seconds since the epoch.
+
+    `destination` is the project it migrates into; "" if it began when that wasn't recorded yet.
+    """
 
     id: AttemptId
     server_id: ServerId
@@ -94,6 +101,7 @@ class Attempt:
     error: str
     started: float
     ended: float | None
+    destination: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,9 @@ class Journal:
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
                 self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
-        if version not in {0, SCHEMA_VERSION}:
+            elif version == 1:
+                self._db.executescript(f"BEGIN; {FROM_VERSION_1} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        if version not in {0, 1, SCHEMA_VERSION}:
             raise UserError(
                 f"{path} was written by another version of OS Migrate (schema {version}, ours is {SCHEMA_VERSION})",
                 remedy="finish or roll back what is open with that version, then move the file away",
@@ -149,12 +159,14 @@ class Journal:
         self._db.close()
 
     # Attempts ------------------------------------------------------------------------------------------------------
-    def begin(self, server_id: ServerId, name: str, attempt: AttemptId | None = None) -> Attempt:
+    def begin(
+        self, server_id: ServerId, name: str, attempt: AttemptId | None = None, *, destination: str = ""
+    ) -> Attempt:
         """Open an attempt: a new one, or one that was begun elsewhere."""
         attempt = attempt or AttemptId(secrets.token_hex(5))
         self._write(
-            "INSERT INTO attempts (id, server_id, name, state, started) VALUES (?, ?, ?, ?, ?)",
-            (attempt, server_id, name, AttemptState.RUNNING, self._now()),
+            "INSERT INTO attempts (id, server_id, name, state, started, destination) VALUES (?, ?, ?, ?, ?, ?)",
+            (attempt, server_id, name, AttemptState.RUNNING, self._now(), destination),
         )
         return self.attempt(attempt)
 
@@ -199,7 +211,8 @@ class Journal:
             return dict(self._db.execute(sql, (attempt,)).fetchall())
 
     def _attempts(self, where: str, values: tuple[str, ...]) -> list[Attempt]:
-        sql = f"SELECT id, server_id, name, state, stage, error, started, ended FROM attempts {where} ORDER BY rowid"  # noqa: S608 (our own text)
+        names = "id, server_id, name, state, stage, error, started, ended, destination"
+        sql = f"SELECT {names} FROM attempts {where} ORDER BY rowid"  # noqa: S608 (our own text)
         with self._lock:
             rows = self._db.execute(sql, values).fetchall()
         return [Attempt(AttemptId(r[0]), ServerId(r[1]), r[2], AttemptState(r[3]), *r[4:]) for r in rows]
@@ -231,9 +244,21 @@ class Journal:
             "UPDATE steps SET error = ? WHERE attempt = ? AND key = ?", (error, attempt, step.key), synced=False
         )
 
-    def sync(self, attempt: AttemptId) -> None:
-        """Bring on disk what was recorded so far: before an undo, which is not recorded before it acts."""
-        self._write("UPDATE attempts SET stage = stage WHERE id = ?", (attempt,))
+    def sync(self) -> None:
+        """Bring on disk what was recorded so far: before an undo, which is not recorded before it acts.
+
+        A write that changes nothing would not do: SQLite leaves it out, and with it the sync.
+        """
+        try:
+            wal = os.open(f"{self._path}-wal", os.O_RDONLY)
+        except FileNotFoundError:  # nothing was recorded since it was last put into the database
+            return
+        try:
+            os.fsync(wal)
+        except OSError as error:
+            raise self._failed(error) from None
+        finally:
+            os.close(wal)
 
     def step(self, attempt: AttemptId, key: str) -> StepRecord | None:
         """Return what is known of a step."""
@@ -311,10 +336,13 @@ class Journal:
         try:
             yield
         except sqlite3.Error as error:
-            raise JournalFailed(
-                f"can't use the journal {self._path}: {error}",
-                remedy="mend what is wrong with its disk; then `os-migrate resume` goes on",
-            ) from None
+            raise self._failed(error) from None
+
+    def _failed(self, error: Exception) -> JournalFailed:
+        return JournalFailed(
+            f"can't use the journal {self._path}: {error}",
+            remedy="mend what is wrong with its disk; then `os-migrate resume` goes on",
+        )
 
 
 def same_in_journal(one: Step[Any], other: Step[Any]) -> bool:

@@ -76,7 +76,8 @@ class Loan:
     """Marks what an attempt has taken from the source for a while: the server, and the data volumes detached from it.
 
     It goes back and is never deleted, so this is no `Tag`. It is metadata, one key; from it a server is put together again
-    without any journal. `device` and `delete_on_termination` are those of a volume on its server.
+    without any journal. `device` and `delete_on_termination` are those of a volume on its server; `destination`, of a server
+    only, is the project it migrates into.
     """
 
     attempt: AttemptId
@@ -84,6 +85,7 @@ class Loan:
     was_running: bool = False
     device: str = ""
     delete_on_termination: bool = False
+    destination: str = ""
 
     KEY = "os_migrate_loan"
 
@@ -95,6 +97,7 @@ class Loan:
             "running" if self.was_running else "off",
             self.device or "-",
             "delete" if self.delete_on_termination else "keep",
+            *([self.destination] if self.destination else ()),
         )
         return {self.KEY: " ".join(words)}
 
@@ -102,15 +105,16 @@ class Loan:
     def of(cls, thing: "Server | Volume") -> "Loan | None":
         """Return the loan that a server or volume is under."""
         words = thing.metadata.get(cls.KEY, "").split(" ")
-        if len(words) != len(fields(cls)):
+        if len(words) not in {len(fields(cls)) - 1, len(fields(cls))}:
             return None
-        attempt, server_id, running, device, delete = words
+        attempt, server_id, running, device, delete, *destination = words
         return cls(
             AttemptId(attempt),
             ServerId(server_id),
             was_running=running == "running",
             device="" if device == "-" else device,
             delete_on_termination=delete == "delete",
+            destination="".join(destination),
         )
 
     @classmethod

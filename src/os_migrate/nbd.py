@@ -81,7 +81,7 @@ class HostedAttempt:
 class DiskPart:
     """A part of a disk, and how it was found out what of it is in use.
 
-    `what` is a file system, "swap", "unknown"...; `how` is "map" if its own map says what is used; `why` says why it is read whole.
+    `what` is a file system, "swap", "unknown"...; `how` is "map" if its own map says what is used, "whole" if nothing does, and `why` then says why.
     """
 
     offset: int

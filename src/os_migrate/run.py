@@ -8,16 +8,17 @@
 A failed step is never continued: its attempt is undone as a whole (`flow`).
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
 from os_migrate.errors import CloudUnavailable, HostUnreachable, OSMigrateError, RollbackIncomplete, UserError
 from os_migrate.events import Retrying, StageEnded, StageStarted, StepDone, StepFailed, StepStarted, StepUndone
 from os_migrate.journal import Attempt, AttemptState, Journal, StepRecord, StepState, same_in_journal
-from os_migrate.model import Tag
+from os_migrate.model import AttemptId, Tag
 from os_migrate.settings import Settings
 from os_migrate.step import Lasts, Step
 from os_migrate.world import World
@@ -33,6 +34,42 @@ PAUSES_S: Final = (GRACE_S, 15.0, 30.0)
 is the grace: a call whose answer was lost may have been accepted."""
 
 PASSES: Final = (CloudUnavailable, HostUnreachable)
+
+HOLD_AGAIN_S: Final = 20.0
+"""How often an attempt is held again: a hold ends with its connection, which may break while nothing is asked of a host."""
+
+LET_GO_S: Final = 5.0
+"""What the answer of a host is waited for at the end, so that no connection is made after they are closed."""
+
+
+@contextmanager
+def held(world: World, attempt: AttemptId) -> Iterator[None]:
+    """Hold an attempt on the hosts that can be reached: see `cleanup`. Who needs a host asks it for more than that."""
+
+    def hold() -> None:
+        for host in (world.source_host, world.destination_host):
+            if host is not None and not ended.is_set():
+                with suppress(OSMigrateError):
+                    host.hold(attempt)
+
+    def hold_again() -> None:
+        while not ended.wait(HOLD_AGAIN_S):
+            hold()
+
+    ended = threading.Event()
+    hold()
+    holder = threading.Thread(target=hold_again, name=f"hold-{attempt}", daemon=True)
+    holder.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        holder.join(LET_GO_S)
+
+
+def hold_of_cleanup(attempt: AttemptId) -> AttemptId:
+    """Return what a clean-up of an attempt holds on the hosts, so that a migrator which still has its journal leaves it alone."""
+    return AttemptId(f"cleanup-{attempt}")
 
 
 def our_fault(error: Exception) -> OSMigrateError:
@@ -143,7 +180,7 @@ class Run:
     def undo(self, *lifetimes: Lasts) -> None:
         """Undo the steps of the given lifetimes, last first; go on past failures and raise RollbackIncomplete at the end."""
         failures: list[tuple[StepRecord, OSMigrateError]] = []
-        self.journal.sync(self.attempt.id)
+        self.journal.sync()
         for record in reversed(self.steps()):
             if record.state is StepState.UNDONE or record.step.lifetime not in lifetimes:
                 continue

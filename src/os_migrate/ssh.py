@@ -228,9 +228,12 @@ class Ssh:
         return self._directory.path / "master"
 
     def _control(self, command: str) -> bool:
-        """Give the master an order; return whether there was one to take it."""
+        """Give the master an order; return whether there was one to take it: one that hangs is none."""
         order = [*self._client(), "-O", command, "--", self.target.address]
-        return self._socket.exists() and _local(order, b"", CONNECT_TIMEOUT_S).returncode == 0
+        try:
+            return self._socket.exists() and _local(order, b"", CONNECT_TIMEOUT_S).returncode == 0
+        except subprocess.TimeoutExpired:
+            return False
 
     def _command(self, argv: Sequence[str]) -> list[str]:
         return [*self._client(), "-o", "ControlMaster=no", "-T", "--", self.target.address, shlex.join(argv)]

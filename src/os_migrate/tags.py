@@ -1,8 +1,10 @@
 """Tags in the clouds: taken off what was migrated, and swept after what was not."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
+from os_migrate.errors import NotFound
 from os_migrate.journal import StepRecord
 from os_migrate.model import (
     AttemptId,
@@ -25,23 +27,24 @@ T = TypeVar("T", bound=Tagged)
 
 
 def untag(cloud: Cloud, steps: Iterable[StepRecord]) -> None:
-    """Take the tag off what these steps made for good in the destination; repeating it changes nothing.
+    """Take the tag off what these steps made for good in the destination, and is still there; repeating it changes nothing.
 
     The server's goes last: as long as anything is tagged, it shows that the twin was made and all belongs to it.
     """
     gone: dict[str, str | None] = {Tag.ATTEMPT_KEY: None, Tag.STEP_KEY: None}
     for record in sorted(steps, key=lambda record: isinstance(record.step, CreateServer)):
-        match record.step, record.result:
-            case CreateVolume(side=Side.DESTINATION), str(volume_id):
-                cloud.set_volume_metadata(VolumeId(volume_id), gone)
-            case CreateServer(), str(server_id):
-                cloud.set_server_metadata(ServerId(server_id), gone)
-            case CreatePort(), str(port_id):
-                cloud.describe_port(PortId(port_id), "")
-            case CreateFloatingIp(description=description), str(floating_ip_id):
-                cloud.describe_floating_ip(FloatingIpId(floating_ip_id), description)
-            case _:
-                pass
+        with suppress(NotFound):  # it is its owner's by now, and they may delete it
+            match record.step, record.result:
+                case CreateVolume(side=Side.DESTINATION), str(volume_id):
+                    cloud.set_volume_metadata(VolumeId(volume_id), gone)
+                case CreateServer(), str(server_id):
+                    cloud.set_server_metadata(ServerId(server_id), gone)
+                case CreatePort(), str(port_id):
+                    cloud.describe_port(PortId(port_id), "")
+                case CreateFloatingIp(description=description), str(floating_ip_id):
+                    cloud.describe_floating_ip(FloatingIpId(floating_ip_id), description)
+                case _:
+                    pass
 
 
 def sweep(clouds: Iterable[Cloud], attempt: AttemptId, steps: Iterable[StepRecord]) -> None:

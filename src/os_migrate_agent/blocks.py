@@ -158,9 +158,9 @@ def write_list(extents: Iterable[Extent], size: int) -> str:
     end = 0
     for offset, length in [*extents, (size, 0)]:
         if offset > end:
-            lines.append("{} {} hole,zero\n".format(end, offset - end))
+            lines.append(f"{end} {offset - end} hole,zero\n")
         if length:
-            lines.append("{} {}\n".format(offset, length))
+            lines.append(f"{offset} {length}\n")
         end = offset + length
     return "".join(lines)
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import time
 from typing import Any, Dict, List, Optional
 
@@ -11,6 +12,7 @@ Json = Dict[str, Any]
 RUN_DIR = "/run/os-migrate"
 
 NEW = ".new"  # a file of ours that is being written; a task that was killed may leave it
+PRIVATE = ".d"  # likewise, a directory for what only a task needs
 
 
 class Progress:
@@ -53,9 +55,28 @@ def write_text(path: str, text: str) -> None:
     new = path + NEW
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    os.rename(new, path)
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        os.rename(new, path)
+    except OSError:  # the disk is full
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)
+        raise
+
+
+def private_directory(path: str) -> str:
+    """Make and return a directory beside a file of a unit, for what only its task needs; it goes with the file at the latest."""
+    os.makedirs(path + PRIVATE, 0o700, exist_ok=True)
+    return path + PRIVATE
+
+
+def forget(path: str) -> None:
+    """Remove a file of ours, and what may be left beside it."""
+    shutil.rmtree(path + PRIVATE, ignore_errors=True)
+    for there in (path + NEW, path):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(there)
 
 
 def names(directory: str) -> List[str]:

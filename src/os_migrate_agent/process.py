@@ -24,9 +24,9 @@ def run(argv: List[str], *, check: bool = True, timeout_s: Optional[float] = Non
     except FileNotFoundError:
         raise AgentError(argv[0] + " is not installed") from None
     except subprocess.TimeoutExpired:
-        raise AgentError("{} took longer than {:g} s".format(argv[0], timeout_s or 0)) from None
+        raise AgentError(f"{argv[0]} took longer than {timeout_s or 0:g} s") from None
     if check and done.returncode != 0:
-        raise AgentError("{} ended with {}: {}".format(argv[0], done.returncode, tail(done.stderr)))
+        raise AgentError(f"{argv[0]} ended with {done.returncode}: {tail(done.stderr)}")
     return done.stdout.decode("utf-8", "replace")
 
 

@@ -1,13 +1,17 @@
 """Find out where a volume holds data, and digest it."""
 
 import os
+import shutil
 import struct
 from typing import Iterable, List, Tuple
 
 from os_migrate_agent.blocks import Extent, blocks, joined, open_uncached, read_list, write_list
 from os_migrate_agent.devices import device_of
-from os_migrate_agent.files import Json, Progress, write_text
+from os_migrate_agent.files import Json, Progress, private_directory, write_text
+from os_migrate_agent.sparsify import in_use_by_virt_sparsify
+from os_migrate_agent.usage import in_use
 
+KNOWN = ("map", "virt-sparsify")  # how a file system's use was found out, rather than that all of it is read
 DIGEST_PREFIX = b"os-migrate disk digest 1\n"
 
 
@@ -45,22 +49,28 @@ def task_scan(state: str, volume_id: str, extents_path: str, coverage: str, dige
 
 
 def _in_use(
-    device: str,  # noqa: ARG001
-    size: int,
-    coverage: str,
-    extents_path: str,
-    timeout_s: float,  # noqa: ARG001
+    device: str, size: int, coverage: str, extents_path: str, timeout_s: float
 ) -> Tuple[List[Extent], List[Json]]:
     """Return what is in use, on the grid of blocks, and what it was found to be."""
+    parts: List[Json] = []
     if coverage == "copied":
         with open(extents_path) as file:
-            return joined(read_list(file.read()), size), []
-    return [(0, size)], []
+            extents = read_list(file.read())
+    elif coverage == "none":
+        extents = [(0, size)]
+    else:
+        directory = private_directory(extents_path)
+        if coverage == "map":
+            extents, parts = in_use(device, size, directory)
+        else:
+            extents, parts = in_use_by_virt_sparsify(device, size, directory, timeout_s)
+        shutil.rmtree(directory)
+    return joined(extents, size), parts
 
 
 def _without_mapped(used: List[Extent], parts: List[Json], size: int) -> Tuple[List[Extent], List[Extent]]:
     """Return what must be read, since nothing but its bytes tells zeroes from data; and the rest, which a map calls used."""
-    mapped = [(part["offset"], part["offset"] + part["length"]) for part in parts if part["how"] == "map"]
+    mapped = [(part["offset"], part["offset"] + part["length"]) for part in parts if part["how"] in KNOWN]
     inside = [piece for extent in used for piece in _cut(extent, mapped)]
     outside = [piece for extent in used for piece in _cut(extent, _between(mapped, size))]
     return joined(outside, size), inside

@@ -110,13 +110,13 @@ def choose(
             return 0, "the source host has no zstd"
         compressed_bytes_s, ratio = measured
         passed_bytes_s = min(compressed_bytes_s, link_bytes_s / ratio)
-        said = "level {} makes {:.2f} of a byte, {:.0f} MB/s".format(level, ratio, compressed_bytes_s / 1e6)
+        said = f"level {level} makes {ratio:.2f} of a byte, {compressed_bytes_s / 1e6:.0f} MB/s"
         why = why or said
         if passed_bytes_s > best_bytes_s:
             best, best_bytes_s, why = level, passed_bytes_s, said
         if compressed_bytes_s < link_bytes_s / ratio:
             break  # a higher level is slower still
-    return best, "the link carries {:.1f} MB/s, zstd at {}".format(link_bytes_s / 1e6, why)
+    return best, f"the link carries {link_bytes_s / 1e6:.1f} MB/s, zstd at {why}"
 
 
 def sample(device: str, extents: List[Extent]) -> List[bytes]:
@@ -146,6 +146,6 @@ def _measure(pieces: List[bytes], level: int) -> Optional[Measured]:
     except FileNotFoundError:
         return None
     if done.returncode != 0:
-        raise AgentError("zstd ended with {}".format(done.returncode))
+        raise AgentError(f"zstd ended with {done.returncode}")
     took_s = max(time.monotonic() - began, 1e-3)
     return len(data) / took_s, max(len(done.stdout), 1) / max(len(data), 1)

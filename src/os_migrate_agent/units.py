@@ -6,7 +6,7 @@ import os
 import time
 from typing import Dict, Iterator, List, Optional
 
-from os_migrate_agent.files import NEW, RUN_DIR, Json, names, read_json, write_json
+from os_migrate_agent.files import RUN_DIR, Json, forget, names, read_json, write_json
 from os_migrate_agent.process import TAIL, AgentError, run
 from os_migrate_agent.sockets import await_servers
 
@@ -27,7 +27,12 @@ def verb_start(request: Json) -> Json:
             os.chmod(RUN_DIR, 0o711)  # the SSH user passes through to the sockets, and sees nothing
             os.chmod(request["directory"], 0o711)
             record = {"remove": request["files"] + request["sockets"]}
-            write_json(os.path.join(request["directory"], name + ".job"), record)
+            try:
+                write_json(os.path.join(request["directory"], name + ".job"), record)
+            except OSError:  # a stop will not find the directory
+                with contextlib.suppress(OSError):  # others of the attempt are there
+                    os.rmdir(request["directory"])
+                raise
             _systemd_run(name, request["argv"], restart=request["restart"])
     try:
         await_servers(request["sockets"], request["ready_s"], lambda: _has_failed(name))
@@ -95,9 +100,7 @@ def verb_stop(request: Json) -> Json:
             return {}
         job = os.path.join(directory, name + ".job")
         for path in [*read_json(job).get("remove", []), os.path.join(directory, name + ".state"), job]:
-            for there in (path + NEW, path):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(there)
+            forget(path)
         with contextlib.suppress(OSError):  # others of the attempt are still there
             os.rmdir(directory)
     return {}

@@ -9,6 +9,7 @@ import pytest
 from lab import scenario
 from lab.settings import STATE_DIR
 from tests.acceptance.operating import Operator
+from tests.acceptance.watching import HOSTS, Deployed, private_keys, watching_this_machine
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +23,7 @@ def destination() -> Any:
 
 
 @pytest.fixture(scope="session")
-def operator(source: Any, destination: Any) -> Iterator[Operator]:
+def deployed(source: Any, destination: Any) -> Iterator[Deployed]:
     """An operator with conversion hosts in both clouds, which are as good as empty before and after."""
     operator = Operator(STATE_DIR / "acceptance")
     if (operator.directory / "os-migrate.yml").exists():
@@ -31,8 +32,20 @@ def operator(source: Any, destination: Any) -> Iterator[Operator]:
         scenario.delete_servers(cloud)
     shutil.rmtree(operator.directory, ignore_errors=True)
     scenario.write_settings(operator.directory)
-    operator.must("hosts", "deploy")
-    yield operator
+    with watching_this_machine() as seen:
+        done = operator.must("hosts", "deploy")
+    keys = private_keys(operator)
+    assert keys
+    yield Deployed(operator, done, seen)
     operator.must("hosts", "delete")
     for cloud in (source, destination):
+        assert not {s.name for s in cloud.compute.servers()} & set(HOSTS.values())
+        assert "os_migrate_conv" not in {pair.name for pair in cloud.compute.keypairs()}
         scenario.delete_servers(cloud)
+    kept = [file.read_bytes() for file in operator.directory.rglob("*") if file.is_file()]
+    assert not [line for line in keys for text in kept if line in text], "a private key outlives its hosts"
+
+
+@pytest.fixture(scope="session")
+def operator(deployed: Deployed) -> Operator:
+    return deployed.operator

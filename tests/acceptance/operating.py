@@ -3,9 +3,12 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 
 @dataclass(frozen=True)
@@ -52,3 +55,11 @@ class Operator:
         done = self.run(*words)
         assert done.exit_code == 0, f"os-migrate {' '.join(words)}: {done.err or done.out}"
         return done
+
+    def edit_workloads(self, edit: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
+        """Edit the parameters and the migration parameters of each workload."""
+        path = self.data_dir / "workloads.yml"
+        content = yaml.safe_load(path.read_text())
+        for resource in content["resources"]:
+            edit(resource["params"], resource["_migration_params"])
+        path.write_text(yaml.safe_dump(content, allow_unicode=True))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from lab import scenario
 from lab.scenario import Guest, Shape
 from tests.acceptance.operating import Operator
-from tests.acceptance.test_intruders import on_host
+from tests.acceptance.watching import HOSTS, on_host, ssh_to_host
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500)]
 
@@ -34,7 +35,7 @@ class Faulty:
     files: str
     before: tuple[scenario.Holdings, scenario.Holdings]
 
-    def migrate(self, when: str = "", act: Callable[[], None] = lambda: None) -> tuple[int, str]:
+    def migrate(self, when: str = "", act: Callable[[], object] = lambda: None) -> tuple[int, str]:
         """Migrate; once the log says `when`, act. Return the exit code and what was said."""
         said = ""
         command = self.operator.command("--verbose", "migrate", SERVER.name)
@@ -87,6 +88,17 @@ def no_volumes_left(cloud: Any) -> Iterator[None]:
         admin.block_storage.put(path, json={"quota_set": {"volumes": was}}).raise_for_status()
 
 
+@contextmanager
+def flavor_for_no_hypervisor() -> Iterator[str]:
+    """Have a flavor in the destination whose disk no hypervisor there can hold; nothing but the scheduler finds out."""
+    admin = scenario.connect("dst-admin")
+    flavor = admin.compute.create_flavor(name="enormous", ram=512, vcpus=1, disk=100_000)
+    try:
+        yield flavor.name
+    finally:
+        admin.compute.delete_flavor(flavor)
+
+
 def in_cloud(cloud: str, *argv: str) -> None:
     """Run a command as root in a cloud's container."""
     subprocess.run([sys.executable, "-m", "lab", "exec", cloud, *argv], check=True, timeout=60)
@@ -101,7 +113,7 @@ def test_quota_that_is_used_up_leaves_all_as_it_was(faulty: Faulty) -> None:
 
 
 def test_host_that_is_reset_during_the_copy_leaves_all_as_it_was(faulty: Faulty) -> None:
-    (host,) = [s for s in faulty.destination.compute.servers() if s.name == "os_migrate_conv_dst"]
+    (host,) = [s for s in faulty.destination.compute.servers() if s.name == HOSTS["destination"]]
     exit_code, said = faulty.migrate(COPYING, lambda: faulty.destination.compute.reboot_server(host, "HARD"))
     assert exit_code in {4, 5}
     assert "rolled back" in said
@@ -111,14 +123,51 @@ def test_host_that_is_reset_during_the_copy_leaves_all_as_it_was(faulty: Faulty)
     )
 
 
-def test_cut_tunnel_dead_export_revoked_tokens_and_an_api_that_hangs_are_got_over(faulty: Faulty) -> None:
+def test_host_whose_disk_is_full_leaves_all_as_it_was(faulty: Faulty) -> None:
+    # Logged in beforehand: a login takes as long as all that the host does before its disk is needed.
+    argv = ssh_to_host(faulty.operator, faulty.source, HOSTS["source"])
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as shell:
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        shell.stdin.write("echo ready\n")
+        assert shell.stdout.readline() == "ready\n"
+        fill = "sudo -n dd if=/dev/zero of=/run/filler bs=64k; sudo -n dd if=/dev/zero of=/run/rest bs=4k\n"
+        try:
+            exit_code, said = faulty.migrate("stage stop source", partial(shell.stdin.write, fill))
+        finally:
+            shell.communicate("sudo -n rm -f /run/filler /run/rest\n", timeout=60)
+    assert exit_code in {4, 5}
+    assert "No space left on device" in said
+    assert "rolled back" in said
+    faulty.assert_as_before()
+    directories = "sudo -n find /run/os-migrate -mindepth 1 -type d ! -name held"
+    assert on_host(faulty.operator, faulty.source, HOSTS["source"], directories) == b""
+
+
+def test_twin_that_ends_in_error_leaves_all_as_it_was(faulty: Faulty) -> None:
+    with flavor_for_no_hypervisor() as flavor:
+        faulty.operator.edit_workloads(lambda params, _: params["flavor_ref"].update(name=flavor))
+        try:
+            exit_code, said = faulty.migrate()
+        finally:
+            faulty.operator.must("export", "workloads", "--filter", SERVER.name)
+    assert exit_code == 3
+    assert "No valid host" in said
+    assert "stage create instance" in said
+    faulty.assert_as_before()
+
+
+def test_dead_ssh_cut_tunnel_dead_export_revoked_tokens_and_an_api_that_hangs_are_got_over(faulty: Faulty) -> None:
     admin = scenario.connect("dst-admin")
     user = faulty.destination.current_user_id
 
     def strike() -> None:
-        on_host(faulty.operator, faulty.destination, "os_migrate_conv_dst", "sudo -n pkill -KILL -f '[s]sh -N -T'")
+        # In a unit of its own: it outlives the connection that it kills.
+        deaf = "systemctl stop lab-sshd; pkill -KILL -x sshd; pkill -KILL -f '[s]sh -N -T'; sleep 20; systemctl start lab-sshd"
+        script = f'sudo -n systemd-run --quiet sh -c "sleep 2; {deaf}"'
+        on_host(faulty.operator, faulty.destination, HOSTS["destination"], script)
         time.sleep(10)
-        on_host(faulty.operator, faulty.source, "os_migrate_conv_src", "sudo -n pkill -KILL nbdkit")
+        on_host(faulty.operator, faulty.source, HOSTS["source"], "sudo -n pkill -KILL nbdkit")
         for enabled in (False, True):  # which revokes the tokens of the user
             admin.identity.patch(f"/users/{user}", json={"user": {"enabled": enabled}}).raise_for_status()
         in_cloud("dst", "pkill", "-STOP", "-f", "nova-api")
@@ -127,6 +176,7 @@ def test_cut_tunnel_dead_export_revoked_tokens_and_an_api_that_hangs_are_got_ove
     exit_code, said = faulty.migrate(COPYING, strike)
     assert exit_code == 0
     assert "the link broke, the copy begins anew" in said
+    assert "it goes on there without us" in said
     assert scenario.holdings(faulty.source) == faulty.before[0]
     (twin,) = [s for s in faulty.destination.compute.servers() if s.name == SERVER.name]
     guest = scenario.guest_of(faulty.destination, twin)

@@ -4,7 +4,6 @@ import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +13,15 @@ from lab import scenario
 from lab.scenario import Shape
 from lab.settings import CLOUDS_YAML
 from tests.acceptance.operating import Operator
+from tests.acceptance.watching import HOSTS, Deployed, Seen, on_host, private_keys, watching_host, watching_this_machine
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 SERVER = Shape("$(reboot) `id`; 'watched' \"☂\"", "10.0.0.112", data_gib=(1,))
 FERNET = re.compile(rb"gAAAA[\w-]{60,}")
 """A token of Keystone's begins like that. Source: https://docs.openstack.org/keystone/latest/admin/fernet-token-faq.html"""
+
+LINK_KEY = "/etc/os-migrate/link.key"
 
 
 @dataclass(frozen=True)
@@ -29,28 +31,19 @@ class HostSeen:
     listening: list[str]
     sockets: list[str]
     as_nobody: str
-    processes: bytes
+    journal: bytes
+    private_keys: list[str]  # mode, owner and path of every file that holds one
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A migration that was looked at while it copied."""
+    """A migration that was looked at: the hosts while it copied, all process lists from the deployment of the hosts to its end."""
 
     operator: Operator
     hosts: dict[str, HostSeen]
-    processes: bytes
+    processes: dict[str, Seen]
+    said: dict[str, str]  # by command: what the migrator wrote to stdout and stderr
     exit_code: int
-
-
-def on_host(operator: Operator, cloud: Any, name: str, script: str) -> bytes:
-    """Run a script as the SSH user of a conversion host."""
-    (server,) = [s for s in cloud.compute.servers() if s.name == name]
-    conversion = operator.data_dir / "conversion"
-    options = ["BatchMode=yes", "StrictHostKeyChecking=yes", f"UserKnownHostsFile={conversion / 'known_hosts'}"]
-    argv = ["ssh", "-F", "none", "-i", str(conversion / "ssh.key"), "-o", f"HostKeyAlias={server.id}"]
-    argv += [word for option in options for word in ("-o", option)]
-    argv += [f"cloud-user@{scenario.guest_of(cloud, server).address}", "sh -s"]
-    return subprocess.run(argv, input=script.encode(), capture_output=True, check=True, timeout=120).stdout
 
 
 def look(operator: Operator, cloud: Any, name: str) -> HostSeen:
@@ -63,63 +56,84 @@ def look(operator: Operator, cloud: Any, name: str) -> HostSeen:
     as_nobody += (
         " python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' $s 2>&1; done; true"
     )
-    processes = "sudo -n sh -c 'cat /proc/[0-9]*/cmdline; journalctl --quiet --no-pager --boot || true'"
+    journal = "sudo -n journalctl --quiet --no-pager --boot || true"
+    keys = "sudo -n grep -rlsIZ -e '-----BEGIN .*PRIVATE KEY-----' /etc /home /root /run/os-migrate /tmp"
+    keys += " | xargs -0r sudo -n stat -c '%a %U %n'"
     return HostSeen(
         lines(ports),
         lines(sockets),
         "\n".join(lines(as_nobody)),
-        on_host(operator, cloud, name, processes),
+        on_host(operator, cloud, name, journal),
+        lines(keys),
     )
 
 
-def cmdlines() -> bytes:
-    """Return the command lines of all processes of this machine."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found.append(process.read_bytes())
-        except OSError:  # it has ended
-            continue
-    return b"\n".join(found)
-
-
 @pytest.fixture(scope="module")
-def watched(operator: Operator, source: Any, destination: Any) -> Iterator[Watched]:
+def watched(deployed: Deployed, source: Any, destination: Any) -> Iterator[Watched]:
+    operator = deployed.operator
     server = scenario.create_server(source, SERVER)
     guest = scenario.guest_of(source, server)
     guest.await_ssh()
     (volume,) = source.compute.volume_attachments(server.id)
     scenario.write_files(guest, scenario.disk_of(guest, volume.volume_id), 96)
-    operator.must("export", "workloads", "--filter", SERVER.name)
-    migrator = subprocess.Popen(
-        operator.command("--verbose", "migrate", SERVER.name), stderr=subprocess.PIPE, text=True
+    with (
+        watching_this_machine() as here,
+        watching_host(operator, source, "source") as at_source,
+        watching_host(operator, destination, "destination") as at_destination,
+    ):
+        linked = operator.must("hosts", "deploy")  # the hosts are there: what it does is to link them again
+        exported = operator.must("export", "workloads", "--filter", SERVER.name)
+        exit_code, migrated, hosts = migrate(operator, source, destination)
+    yield Watched(
+        operator,
+        hosts,
+        {"deployment": deployed.seen, "here": here, "source": at_source, "destination": at_destination},
+        {
+            "deploy": deployed.done.out + deployed.done.err,
+            "deploy again": linked.out + linked.err,
+            "export": exported.out + exported.err,
+            "migrate": migrated,
+        },
+        exit_code,
     )
-    assert migrator.stderr is not None
-    try:
-        for line in migrator.stderr:
-            if "step AwaitJob:copy" in line:
-                break
-        hosts = {
-            "source": look(operator, source, "os_migrate_conv_src"),
-            "destination": look(operator, destination, "os_migrate_conv_dst"),
-        }
-        processes = cmdlines()
-        _, said = migrator.communicate(timeout=600)
-        print(said)
-    finally:
-        migrator.kill()
-    yield Watched(operator, hosts, processes, migrator.returncode)
     scenario.delete_servers(source, keep=lambda s: s.id != server.id)
     scenario.delete_servers(destination, keep=lambda s: s.name != SERVER.name)
+
+
+def migrate(operator: Operator, source: Any, destination: Any) -> tuple[int, str, dict[str, HostSeen]]:
+    """Migrate, and look at the hosts during the copy; return the exit code, all that was said, and what was seen."""
+    command = operator.command("--verbose", "migrate", SERVER.name)
+    migrator = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert migrator.stdout is not None
+    said = ""
+    try:
+        for line in migrator.stdout:
+            said += line
+            if "step AwaitJob:copy" in line:
+                break
+        clouds = {"source": source, "destination": destination}
+        hosts = {side: look(operator, cloud, HOSTS[side]) for side, cloud in clouds.items()}
+        said += migrator.communicate(timeout=600)[0]
+        return migrator.returncode, said, hosts
+    finally:
+        migrator.kill()
+        print(said)
 
 
 def secrets(operator: Operator) -> list[bytes]:
     """Return the passwords of the lab's users, and the lines of our private keys."""
     clouds = yaml.safe_load(CLOUDS_YAML.read_text())["clouds"]
-    found = [cloud["auth"]["password"].encode() for cloud in clouds.values()]
-    for key in (operator.data_dir / "conversion").glob("*.key"):
-        found += [line.encode() for line in key.read_text().splitlines()[1:-1]]
-    return found
+    passwords = {cloud["auth"]["password"].encode() for cloud in clouds.values()}
+    keys = private_keys(operator)
+    assert passwords
+    assert keys
+    return [*passwords, *keys]
+
+
+def shown(operator: Operator, texts: dict[str, bytes]) -> list[str]:
+    """Return in which of the texts a secret or a token is."""
+    wanted = secrets(operator)
+    return [what for what, text in texts.items() if FERNET.search(text) or any(secret in text for secret in wanted)]
 
 
 def test_server_of_any_name_is_migrated_and_its_name_is_never_run(watched: Watched) -> None:
@@ -139,26 +153,47 @@ def test_nobody_else_on_a_host_can_open_an_export(watched: Watched) -> None:
         assert len(re.findall("^PermissionError", host.as_nobody, re.MULTILINE)) == len(host.sockets)
 
 
-def test_no_process_list_and_no_log_of_a_host_shows_a_secret(watched: Watched) -> None:
-    seen = [watched.processes, *(host.processes for host in watched.hosts.values())]
-    for secret in secrets(watched.operator):
-        assert not [text for text in seen if secret in text]
-    assert not [text for text in seen if FERNET.search(text)]
+def test_no_process_list_shows_a_secret_while_hosts_are_deployed_linked_and_used(watched: Watched) -> None:
+    seen = {what: b"\n".join(seen.lines) for what, seen in watched.processes.items()}
+    for what, program in {
+        "deployment": b"ssh\0",
+        "here": b"ssh\0",
+        "source": b"nbdkit\0",
+        "destination": b"nbdcopy\0",
+    }.items():
+        assert watched.processes[what].looks > 10, what
+        assert program in seen[what], what
+    assert shown(watched.operator, seen) == []
 
 
-def test_no_file_of_the_data_dir_shows_a_secret_but_the_keys_which_are_private(watched: Watched) -> None:
+def test_no_log_of_a_host_shows_a_secret(watched: Watched) -> None:
+    journals = {side: host.journal for side, host in watched.hosts.items()}
+    assert b"os-migrate" in journals["source"]
+    assert shown(watched.operator, journals) == []
+
+
+def test_nothing_that_the_migrator_says_shows_a_secret(watched: Watched) -> None:
+    said = {command: text.encode() for command, text in watched.said.items()}
+    assert b"stage transfer volumes" in said["migrate"]
+    assert shown(watched.operator, said) == []
+
+
+def test_only_owners_can_read_private_keys_and_the_links_is_on_one_host_only(watched: Watched) -> None:
+    for side, host in watched.hosts.items():
+        found = [line.split(maxsplit=2) for line in host.private_keys]
+        assert {(mode, owner) for mode, owner, _ in found} == {("600", "root")}, f"{side}: {host.private_keys}"
+        assert (LINK_KEY in [path for _, _, path in found]) == (side == "destination")
+    keys = sorted((watched.operator.data_dir / "conversion").glob("*.key"))
+    assert [key.name for key in keys] == ["link-ssh.key", "ssh.key"]
+    assert {key.stat().st_mode & 0o777 for key in keys} == {0o600}
+
+
+def test_no_file_of_the_data_dir_shows_a_secret_but_the_keys(watched: Watched) -> None:
     data_dir = watched.operator.data_dir
     assert data_dir.stat().st_mode & 0o777 == 0o700
-    wanted = secrets(watched.operator)
-    files = [path for path in data_dir.rglob("*") if path.is_file()]
+    files = [path for path in data_dir.rglob("*") if path.is_file() and path.suffix != ".key"]
     assert data_dir / "journal.sqlite" in files
-    for file in files:
-        content = file.read_bytes()
-        if file.suffix == ".key":
-            assert file.stat().st_mode & 0o777 == 0o600, file
-        else:
-            assert not [secret for secret in wanted if secret in content], file
-            assert not FERNET.search(content), file
+    assert shown(watched.operator, {str(file): file.read_bytes() for file in files}) == []
 
 
 def test_ssh_is_let_in_only_from_here_and_from_the_peer(watched: Watched, source: Any, destination: Any) -> None:

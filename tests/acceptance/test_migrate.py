@@ -1,12 +1,10 @@
 """Every shape of server, migrated between two real clouds in one run, as an ordinary tenant of both."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pytest
-import yaml
 
 from lab import scenario
 from lab.scenario import Guest, Shape
@@ -53,14 +51,6 @@ def attached(cloud: Any, server: Any) -> list[str]:
     return [a.volume_id for a in sorted(cloud.compute.volume_attachments(server.id), key=lambda a: str(a.device))]
 
 
-def edit_workloads(operator: Operator, edit: Callable[[str, dict[str, Any]], None]) -> None:
-    path = operator.data_dir / "workloads.yml"
-    content = yaml.safe_load(path.read_text())
-    for resource in content["resources"]:
-        edit(resource["params"]["name"], resource["_migration_params"])
-    path.write_text(yaml.safe_dump(content, allow_unicode=True))
-
-
 @pytest.fixture(scope="module")
 def scene(operator: Operator, source: Any, destination: Any) -> Scene:
     made = scenario.together([partial(scenario.create_server, source, shape) for shape in SHAPES])
@@ -90,13 +80,14 @@ def scene(operator: Operator, source: Any, destination: Any) -> Scene:
     before = scenario.holdings(source), scenario.holdings(destination)
     operator.must("export", "workloads")
 
-    def edit(name: str, params: dict[str, Any]) -> None:
+    def edit(described: dict[str, Any], params: dict[str, Any]) -> None:
+        name = described["name"]
         if name == COPIED_BOOT_DISK.name:
             params.update(boot_disk_copy=True, port_creation_mode="neutron")
         elif name == BROUGHT.name:
             params.update(data_copy=False, additional_volumes=[{"uuid": brought.id}])
 
-    edit_workloads(operator, edit)
+    operator.edit_workloads(edit)
     refused = operator.run("migrate", RUNNING.name, "--set", "os_migrate_workload_stop_before_migration=false")
     names = [shape.name for shape in SHAPES if shape is not RUNNING]
     done = operator.run("--json", "migrate", *names)

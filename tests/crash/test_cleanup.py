@@ -1,18 +1,25 @@
 """The migrator dies, and its journal is lost: `cleanup` brings both clouds to an end from what they hold."""
 
+import time
+from dataclasses import replace
+
 import pytest
 
-from os_migrate import cleanup
+from os_migrate import batch, cleanup, run
 from os_migrate.batch import Outcome, Result
+from os_migrate.errors import CloudError, HostError, UserError
 from os_migrate.journal import AttemptState
-from os_migrate.model import AttemptId, Loan, Side, Tag, VolumeSpec
+from os_migrate.model import AttemptId, Loan, ServerStatus, Side, Tag, VolumeSpec
 from os_migrate.run import GRACE_S
 from tests.crash.conftest import Points, Scenes
-from tests.crash.instants import Survey, die, sample
+from tests.crash.instants import FailAt, Survey, die, sample
 from tests.crash.test_crashes import CASES, COMMITTED, IDS, RICH, instants
+from tests.fakes.cloud import FakeCloud
 from tests.fakes.scene import Scene
-from tests.fakes.seam import Hook
+from tests.fakes.seam import Call, Hook
+from tests.fakes.workloads import BY_NAME, add_host
 
+BROUGHT = BY_NAME["volumes_brought"]
 FIRST_DEATHS = 12
 SECOND_DEATHS = 9
 
@@ -71,6 +78,132 @@ def test_what_is_worked_on_is_left_alone(scenes: Scenes):
         assert forced.ready
         (open_here,) = cleanup.find(scene.world, [attempt.id], although_held=[attempt.id])
         assert "os-migrate rollback" in open_here.busy
+
+
+def left(scenes: Scenes, scene: Scene) -> AttemptId:
+    """Let a migrator die in the middle; return its attempt, which nobody holds any more."""
+    die(scene.migrate, sample(instants(scenes, RICH, CASES[0][1]), 3)[1])
+    scene.seam.hook = Hook()
+    for host in scene.hosts:
+        host.held.clear()
+    return scene.journal.unfinished()[0].id
+
+
+def test_workload_without_a_copy_is_held_too_where_there_are_hosts(scenes: Scenes):
+    with scenes(BROUGHT) as scene:
+        survey = Survey(scene)
+        scene.migrate(survey)
+    held = 0
+    for number in survey.instants:
+        with scenes(BROUGHT) as scene:
+            die(scene.migrate, number)
+            scene.seam.hook = Hook()
+            found = cleanup.find(scene.world, ())
+            held += len(found)
+            assert all(f.busy == "a migrator works on it" for f in found)
+    assert held
+
+
+@pytest.mark.parametrize("status", ["ACTIVE", "REBOOT"])
+def test_conversion_host_that_cannot_be_asked_stops_it(scenes: Scenes, status):
+    """Of other settings, or in the middle of something: who knows what goes on there."""
+    with scenes(RICH) as scene:
+        left(scenes, scene)
+        machine = scene.source._machines[add_host(scene.source, "conv of others")]
+        known = {"ACTIVE": ServerStatus.ACTIVE}.get(status, ServerStatus.OTHER)
+        machine.view = replace(machine.view, metadata={"conversion_host": "true"}, status=known, raw_status=status)
+        with pytest.raises(HostError, match="is a conversion host, and isn't the one of these settings"):
+            cleanup.find(scene.world, ())
+        machine.view = replace(machine.view, status=ServerStatus.SHUTOFF, raw_status="SHUTOFF")
+        (found,) = cleanup.find(scene.world, ())
+        assert found.ready
+
+
+def test_host_that_reboots_is_asked_all_the_same(scenes: Scenes):
+    with scenes(RICH) as scene:
+        scene.destination_host.hold(left(scenes, scene))
+        machine = scene.destination._machines[scene.destination_host.server_id]
+        machine.view = replace(machine.view, status=ServerStatus.OTHER, raw_status="REBOOT")
+        (found,) = cleanup.find(scene.world, ())
+        assert found.busy == "a migrator works on it"
+
+
+def test_twin_whose_source_is_in_another_project_is_not_finished_without_it(scenes: Scenes):
+    """Else the next clean-up would find its source on loan and no twin, and would start it."""
+    with scenes(RICH) as scene:
+        scene.migrate(FailAt(survey_of(scenes).index(Call("destination", "describe_port")), CloudError))
+        assert scene.state is AttemptState.COMMITTED
+        scene._restart(None)
+        elsewhere = FakeCloud("elsewhere", scene.clock, scene.seam)
+        (found,) = cleanup.find(replace(scene.world, source=elsewhere, source_host=None), ())
+        assert f"its source server {scene.workloads[0].id} isn't in this source project" in found.problem
+        (here,) = cleanup.find(scene.world, ())
+        assert here.ready
+
+
+def survey_of(scenes: Scenes) -> list[Call]:
+    """Return all calls of a migration."""
+    with scenes(RICH) as scene:
+        scene.migrate(hook := Hook())
+        return hook.calls
+
+
+def test_what_no_host_can_tell_of_needs_the_word_of_the_operator(scenes: Scenes):
+    with scenes(RICH) as scene:
+        attempt = left(scenes, scene)
+        for host in scene.hosts:
+            machine = host.cloud._machines[host.server_id]
+            off = {"status": ServerStatus.SHUTOFF, "raw_status": "SHUTOFF"}
+            machine.view = replace(machine.view, metadata={"conversion_host": "true"}, **off)
+        blind = replace(scene.world, source_host=None, destination_host=None)
+        (found,) = cleanup.find(blind, ())
+        assert "no host is there to tell whether a migrator works on it" in found.problem
+        (forced,) = cleanup.find(blind, (), although_held=[attempt])
+        assert forced.ready
+
+
+@pytest.mark.parametrize("act", ["resume", "rollback"])
+def test_what_a_cleanup_works_on_is_left_to_it(scenes: Scenes, act):
+    with scenes(RICH) as scene:
+        left(scenes, scene)
+        found = cleanup.find(scene.world, ())
+        refused = []
+
+        class Another(Hook):
+            def before(self, call):
+                super().before(call)
+                if call.verb == "stop" and not refused:
+                    refused.append(other(scene, act))
+                    assert [f.busy for f in cleanup.find(scene.world, ())] == ["a clean-up works on it"]
+
+        scene.seam.hook = Another()
+        (outcome,) = cleanup.clean_up(scene.world, found, scene.settings)
+        assert outcome.result is Result.ROLLED_BACK
+        (error,) = refused
+        assert "a clean-up from another data dir works on it" in error
+        scene.assert_as_before()
+
+
+def other(scene: Scene, act: str) -> str:
+    """Return how a migrator elsewhere is refused that still has the journal."""
+    attempts = scene.journal.unfinished()
+    given = [attempts, scene.workloads] if act == "resume" else [attempts]
+    with pytest.raises(UserError) as caught:
+        getattr(batch, act)(scene.world, scene.journal, *given, scene.settings)
+    return str(caught.value)
+
+
+def test_attempt_is_held_again_when_its_connection_broke(scenes: Scenes, monkeypatch):
+    monkeypatch.setattr(run, "HOLD_AGAIN_S", 0.01)
+    with scenes(RICH) as scene:
+        attempt = AttemptId("0123456789")
+        with run.held(scene.world, attempt):
+            assert all(attempt in host.held for host in scene.hosts)
+            scene.destination_host.held.clear()
+            deadline = time.monotonic() + 20
+            while attempt not in scene.destination_host.held:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
 
 
 def test_lent_volume_that_is_on_another_server_now_is_for_a_person_to_detach(scenes: Scenes):

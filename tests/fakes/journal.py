@@ -1,6 +1,6 @@
 """The real journal, on the tests' clock, with the seam in its writes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from os_migrate.journal import Journal
@@ -31,6 +31,11 @@ class TestJournal(Journal):
         with self._seam.call("journal", sql.split(maxsplit=1)[0].lower()):
             super()._write(sql, values, synced=synced)
             self.log.append(Written(sql, values, synced))
+
+    def sync(self) -> None:
+        with self._seam.call("journal", "sync", mutates=False):
+            if self.log:
+                self.log[-1] = replace(self.log[-1], synced=True)
 
     def _sync_from_now_on(self, *, on: bool) -> None:
         """Don't."""

@@ -1,5 +1,6 @@
 """Two conversion hosts on this machine: real sshd, sudo, nbdkit, nbdcopy and loop devices, each in namespaces of its own."""
 
+import ctypes
 import os
 import random
 import shutil
@@ -20,6 +21,8 @@ from os_migrate.model import AttemptId, ServerId, VolumeId
 from os_migrate.nbd import JobState, JobStatus
 from os_migrate.ssh import Ssh, SshTarget
 
+from .disks import MIB, Disk
+
 COMMANDS = (
     "nbdkit",
     "nbdcopy",
@@ -29,13 +32,28 @@ COMMANDS = (
     "ssh-keygen",
     "sudo",
     "losetup",
+    "mount",
     "unshare",
     "setpriv",
     "mkfs.ext4",
+    "partclone.extfs",
+    "mkfs.xfs",
+    "mkfs.btrfs",
+    "ntfs-3g",
+    "mkfs.vfat",
+    "mcopy",
+    "sfdisk",
+    "pvs",
+    "cryptsetup",
+    "qemu-io",
 )
-PACKAGES = "nbdkit libnbd-bin openssh-server openssh-client sudo util-linux e2fsprogs"
+PACKAGES = (
+    "nbdkit libnbd-bin openssh-server openssh-client sudo util-linux mount e2fsprogs qemu-utils partclone xfsprogs btrfs-progs "
+    "ntfs-3g dosfstools mtools fdisk lvm2 cryptsetup-bin"
+)
 BLOCK = 64 * 1024
 USER = "migrator"
+CLONE_NEWNS = 0x20000  # linux/sched.h: mounts of our own
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -198,3 +216,30 @@ def _one_test(machine: Machine) -> Iterator[Machine]:
 @pytest.fixture
 def attempt() -> AttemptId:
     return AttemptId(uuid.uuid4().hex[:10])
+
+
+@pytest.fixture(scope="session")
+def private_mounts() -> None:
+    """Keep what is mounted here out of the namespaces that others make meanwhile: there it would stay mounted."""
+    assert ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) == 0, os.strerror(ctypes.get_errno())
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
+@pytest.fixture
+def blank(tmp_path, private_mounts):
+    def make(size_mib: int, sector: int = 512, name: str = "disk") -> Disk:
+        return Disk(tmp_path / name, size_mib * MIB, sector)
+
+    yield make
+    for disk in tmp_path.glob("*"):
+        if disk.is_file():
+            disk.unlink()
+
+
+@pytest.fixture
+def path_first(tmp_path, monkeypatch) -> Iterator[Path]:
+    """Tools of the test's own, found before the real ones."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}:/usr/sbin:/sbin")
+    return tools

@@ -304,6 +304,21 @@ def test_scan_fails_where_the_host_has_no_room_for_its_findings(source, attempt)
     assert "No space left on device" in state
 
 
+def test_start_on_a_host_whose_disk_is_full_leaves_nothing(source, attempt):
+    job = ScanJob(attempt, source.add_disk(shaped("d")))
+    source.host.facts()  # the agent is there
+    source.root("mount", "-o", "remount,size=4m", "/run")
+    source.root("sh", "-c", "dd if=/dev/zero of=/run/filler bs=4k 2>/dev/null; true")
+    try:
+        with pytest.raises(TransferError, match="No space left on device"):
+            source.host.start(job)
+        source.host.stop(job.unit)
+    finally:
+        source.root("rm", "/run/filler")
+        source.root("mount", "-o", "remount,size=50%", "/run")
+    assert source.root("find", "/run/os-migrate", "-path", f"*{attempt}*") == ""
+
+
 def start_and_await(machine, job):
     """Return how a job fails: as its start, or later."""
     try:

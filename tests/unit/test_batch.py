@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from os_migrate import batch
+from os_migrate import batch, cleanup
 from os_migrate.batch import Result
 from os_migrate.errors import (
     CloudError,
@@ -15,6 +15,7 @@ from os_migrate.errors import (
     OSMigrateError,
     PlanError,
     RollbackIncomplete,
+    SourceChanged,
     UserError,
 )
 from os_migrate.events import WorkloadEnded, WorkloadStarted
@@ -24,6 +25,7 @@ from os_migrate.preflight import Preflight
 from os_migrate.settings import Order
 from os_migrate.world import HostPair
 from tests.crash.instants import KillAt, die
+from tests.fakes.cloud import FakeCloud
 from tests.fakes.scene import Scene
 from tests.fakes.seam import Call, Hook
 from tests.fakes.workloads import BY_NAME, SHAPES
@@ -173,6 +175,30 @@ def _instant_of(scene, state):
     return watch.found
 
 
+@pytest.mark.parametrize("act", ["resume", "rollback", "cleanup"])
+@pytest.mark.parametrize("number", [150, 330])
+def test_attempt_is_not_ended_with_another_destination_project_than_it_began_with(scene, number, act):
+    """There nothing of it is found: the source would run beside its twin."""
+    die(scene.migrate, number)
+    (attempt,) = scene.journal.unfinished()
+    ours = scene.destination
+    scene.destination = FakeCloud("elsewhere", scene.clock, scene.seam)
+    scene.seam.hook = hook = Hook()
+    if act == "cleanup":
+        scene.destination_host.held.clear()
+        scene.source_host.held.clear()
+        (found,) = cleanup.find(replace(scene.world, destination_host=None), (), although_held=[attempt.id])
+        assert "into the destination project project-destination, not into project-elsewhere" in found.problem
+        assert not found.ready
+    else:
+        with pytest.raises(UserError, match="into another destination project than project-elsewhere") as caught:
+            getattr(scene, act)(hook)
+        assert "project-destination" in caught.value.remedy
+    assert not [str(c) for c in hook.calls if c.mutates]
+    scene.destination = ours
+    scene.assert_migrated(scene.resume())
+
+
 def test_resume_wants_the_workload_in_the_file(scene):
     die(scene.migrate, 60)
     scene.workloads.clear()
@@ -208,10 +234,67 @@ def test_first_error_is_told_before_what_the_undo_met(scene):
 
     (outcome,) = scene.migrate(Both("create_server", CloudError("no valid host"), times=1))
     assert outcome.result is Result.ROLLBACK_INCOMPLETE
-    assert isinstance(outcome.error, RollbackIncomplete)
+    assert str(outcome.error) == "no valid host"
+    assert isinstance(outcome.later_error, RollbackIncomplete)
     assert outcome.detail.index("no valid host") < outcome.detail.index("does not attach")
     assert "openstack server add volume" in outcome.detail
     assert scene.journal.attempts()[-1].error.startswith("no valid host")
+
+
+def test_fault_of_ours_in_the_undo_of_one_stops_nobody_else(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, LOCAL, RICH, PLAIN)
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(batch.flow, "roll_back", broken)
+    outcomes = scene.migrate(FailVerb("create_server", CloudError("no valid host"), times=1, skip=1))
+    assert results(outcomes) == [Result.MIGRATED, Result.ROLLBACK_INCOMPLETE, Result.MIGRATED]
+    assert "no valid host" in outcomes[1].detail
+    assert "ZeroDivisionError" in outcomes[1].detail
+
+
+@pytest.mark.parametrize("error", [CloudError("the destination is away"), ZeroDivisionError()], ids=["ours", "any"])
+def test_migration_that_cannot_begin_anew_in_a_resume_stops_nobody_else(tmp_path, monkeypatch, error):
+    scene = Scene(tmp_path, RICH, LOCAL)
+    first, second = scene.workloads
+    for workload in scene.workloads:
+        die(lambda hook, w=workload: begin(scene, w, hook), 120)
+    scene.seam.hook = Hook()
+    scene.clock.sleep(60)
+    scene.source.start_server(first.id)
+    scene.clock.sleep(60)
+    scene.source.stop_server(first.id)
+    scene.clock.sleep(60)
+
+    def broken(*_):
+        raise error
+
+    monkeypatch.setattr(batch, "Preflight", broken)
+    outcomes = scene.resume()
+    assert results(outcomes) == [Result.ROLLED_BACK, Result.MIGRATED]
+    assert isinstance(outcomes[0].error, SourceChanged)
+    assert (str(error) or "ZeroDivisionError") in outcomes[0].detail
+    assert scene.source.server(first.id).status is ServerStatus.ACTIVE
+    assert scene.twins(second)
+
+
+def begin(scene, workload, hook):
+    scene.seam.hook = hook
+    batch.migrate(scene.world, scene.journal, [workload], scene.settings)
+
+
+def test_display_that_fails_stops_no_migration(scene):
+    def dead(event):
+        heard.append(event)
+        raise BrokenPipeError(32, "Broken pipe")
+
+    heard, others = [], []
+    scene.events.subscribe(dead)
+    scene.events.subscribe(others.append)
+    scene.assert_migrated(scene.migrate())
+    assert others == heard
+    assert "Broken pipe" in scene.events.failure
 
 
 def test_server_does_not_run_without_its_volumes_after_an_incomplete_rollback(scene):
@@ -249,17 +332,50 @@ def test_server_does_not_run_while_its_twin_cannot_be_deleted(scene):
 
 @pytest.mark.parametrize("number", range(20, 380, 37))
 def test_ctrl_c_names_the_command_that_resumes(scene, number):
-    class CtrlC(KillAt):
-        def before(self, call):
-            if len(self.calls) == self.number:
-                self.calls.append(call)
-                raise KeyboardInterrupt
-            super().before(call)
-
     with pytest.raises(Interrupted) as caught:
-        scene.migrate(CtrlC(number))
+        scene.migrate(StopAt(number))
     assert "os-migrate resume" in caught.value.remedy
     scene.assert_migrated(scene.resume())
+
+
+class StopAt(KillAt):
+    """Press Ctrl-C before the call of the given number."""
+
+    def before(self, call):
+        if len(self.calls) == self.number:
+            self.calls.append(call)
+            raise KeyboardInterrupt
+        super().before(call)
+
+
+def test_ctrl_c_names_only_what_was_in_progress(tmp_path):
+    scene = Scene(tmp_path, RICH, LOCAL, PLAIN)
+    looked_at, died, third = scene.workloads
+    keep = replace(scene.settings, workloads=replace(scene.settings.workloads, cleanup_on_failure=False))
+    scene.seam.hook = FailVerb("create_server", CloudError("no valid host"))
+    batch.migrate(scene.world, scene.journal, [looked_at], keep)
+    die(lambda hook: begin(scene, died, hook), 60)
+    with pytest.raises(Interrupted) as caught:
+        begin(scene, third, StopAt(60))
+    attempt = scene.journal.attempts(third.id)[-1]
+    assert caught.value.what == f"stopped while {third.name} was in progress"
+    assert caught.value.remedy == f"`os-migrate resume {attempt.id}`"
+    scene._restart(StopAt(20))
+    with pytest.raises(Interrupted) as caught:
+        batch.rollback(scene.world, scene.journal, scene.journal.attempts(died.id), scene.settings)
+    assert caught.value.what == f"stopped while {died.name} was in progress"
+
+
+def test_ctrl_c_before_anything_began_names_nothing_to_resume(scene):
+    scene.seam.hook = Hook()
+    with pytest.raises(Interrupted) as caught:
+        batch._at_once(scene.world, scene.journal, scene.settings, [batch.Work(stop)])
+    assert caught.value.what == "stopped before anything was in progress"
+    assert "resume" not in caught.value.remedy
+
+
+def stop(_pair):
+    raise KeyboardInterrupt
 
 
 def test_ctrl_c_in_the_undo_of_a_failure_names_it_too(scene):
@@ -403,7 +519,8 @@ def test_resumed_attempt_goes_on_through_its_own_pair(tmp_path):
     scene.swap_pairs()
     hook = Hook()
     scene.assert_migrated(scene.resume(hook))
-    assert {call.where for call in hook.calls if " host" in call.where} == {"source host", "destination host"}
+    used = {call.where for call in hook.calls if call.mutates and " host" in call.where}
+    assert used == {"source host", "destination host"}
 
 
 def test_attempt_whose_pair_the_settings_no_longer_name_is_refused_and_left_as_it_is(tmp_path):

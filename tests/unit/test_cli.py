@@ -18,13 +18,16 @@ from os_migrate import batch
 from os_migrate.batch import Outcome, Result
 from os_migrate.cli import app, cleanup, export, hosts, migration, verify
 from os_migrate.cli.app import hoisted
-from os_migrate.errors import CloudError, DigestMismatch, Interrupted, PlanError, Problem
+from os_migrate.errors import AccessRefused, CloudError, DigestMismatch, Interrupted, PlanError, Problem
 from os_migrate.files.workloads import read_workloads, write_workloads
+from os_migrate.hosts.hosting import MARK_KEY
 from os_migrate.journal import AttemptState
-from os_migrate.model import Side
+from os_migrate.model import AttemptId, Side, Tag, VolumeSpec
 from os_migrate.session import Session
 from os_migrate.workload import Workload
+from tests.fakes.host import FakeHost
 from tests.fakes.scene import Scene
+from tests.fakes.seam import Call, Hook
 from tests.fakes.workloads import Shape
 
 
@@ -156,10 +159,10 @@ def test_a_bad_pattern_ends_with_2(run):
     assert "bad regular expression" in done.err
 
 
-def test_hosts_are_opened_only_where_something_is_copied(run):
+def test_hosts_are_opened_also_where_nothing_is_copied_for_they_tell_that_it_is_worked_on(run):
     run("migrate", "--set", "os_migrate_workloads_data_copy=false")
     run("migrate")
-    assert run.sessions == [(False, True), (True, True)]
+    assert run.sessions == [(True, True), (True, True)]
 
 
 def test_logs_and_states_are_written_for_each_server(run):
@@ -252,6 +255,41 @@ def test_an_interrupted_run_ends_with_6_and_the_command_that_resumes(run, monkey
     raising(monkeypatch, KeyboardInterrupt())
     done = run("migrate")
     assert (done.exit_code, "os-migrate resume" in done.err) == (6, True)
+
+
+class NoTwinAndNoWayBack(Hook):
+    """Refuse the twin, and then that its volumes go back to the source server."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.struck = False
+
+    def before(self, call: Call) -> None:
+        super().before(call)
+        if call.verb == "create_server":
+            self.struck = True
+            raise CloudError("no valid host", remedy="another flavor")
+        if self.struck and call.verb == "attach_volume":
+            raise CloudError("does not attach")
+
+
+def test_first_error_is_read_first_and_what_the_undo_met_after_it(run):
+    run.scene.seam.hook = NoTwinAndNoWayBack()
+    done = run("migrate", "web 0")
+    assert done.exit_code == 7
+    before, first, second = done.err.split("Error: ")
+    assert before.endswith("rollback incomplete\n")
+    assert first == "no valid host\n  another flavor\n"
+    assert second.splitlines()[1] == "  still standing:"
+    assert "does not attach" in second
+
+
+def test_machines_get_the_first_error_and_what_the_undo_met_too(run):
+    run.scene.seam.hook = NoTwinAndNoWayBack()
+    (outcome,) = run.json("migrate", "web 0").result["outcomes"]
+    assert (outcome["error"]["kind"], outcome["error"]["what"]) == ("CloudError", "no valid host")
+    assert outcome["later_error"]["kind"] == "RollbackIncomplete"
+    assert len(outcome["later_error"]["standing"]) >= 1
 
 
 def test_a_fault_of_ours_is_a_block_and_with_verbose_a_traceback(run, monkeypatch):
@@ -454,6 +492,54 @@ def test_hosts_are_not_deleted_under_an_open_migration(interrupted, monkeypatch)
     assert deleted == []
     assert interrupted("hosts", "delete", "--force").exit_code == 0
     assert len(deleted) == 1
+
+
+@pytest.fixture
+def hosts_of_another(run, monkeypatch) -> Commands:
+    """Let hosts be there on which the migrator of another data dir is at work: this one's journal knows nothing of it."""
+    mine = {Side.SOURCE: run.scene.source_host, Side.DESTINATION: run.scene.destination_host}
+    for side, host in mine.items():
+        machine = host.cloud._machines[host.server_id]
+        machine.view = replace(machine.view, name="os_migrate_conv_" + side[:3], metadata={MARK_KEY: side.value})
+    settings = [f"--set=os_migrate_{s}_conversion_manage_fip=false" for s in ("src", "dst")]
+    settings += [
+        f"--set=os_migrate_{s}_conversion_host_name=os_migrate_conv_{n}" for s, n in (("src", "sou"), ("dst", "des"))
+    ]
+    by_id = {host.server_id: host for host in mine.values()}
+    monkeypatch.setattr(hosts.hosts, "open_remote_host", lambda _settings, _name, server_id, _address: by_id[server_id])
+    monkeypatch.setattr(hosts.hosts, "delete", lambda *_: None)
+    monkeypatch.setattr(FakeHost, "close", lambda _: None, raising=False)
+    return lambda *words: run("hosts", "delete", *settings, *words)
+
+
+@pytest.mark.parametrize("side", Side)
+def test_hosts_are_not_deleted_under_another_migrator(run, hosts_of_another, side):
+    assert hosts_of_another().exit_code == 0
+    host = run.scene.source_host if side is Side.SOURCE else run.scene.destination_host
+    host.hold(AttemptId("0123456789"))
+    done = hosts_of_another()
+    assert done.exit_code == 2
+    assert "a migrator works through the conversion hosts on attempt 0123456789" in done.err
+    assert hosts_of_another("--force").exit_code == 0
+    other = next(s for s in Side if s is not side)
+    assert hosts_of_another("--side", other).exit_code == 0
+
+
+def test_host_that_cannot_be_asked_is_deleted_unless_volumes_of_a_migration_hang_on_it(
+    run, hosts_of_another, monkeypatch
+):
+    def silent(_self):
+        raise AccessRefused("its host key isn't known")
+
+    monkeypatch.setattr(FakeHost, "attempts", silent)
+    assert hosts_of_another().exit_code == 0
+    cloud, tag = run.scene.source, Tag(AttemptId("0123456789"), "CreateVolume:source /dev/vda")
+    volume_id = cloud.create_volume(VolumeSpec("v", 1, metadata=tag.metadata()))
+    cloud.await_volume(volume_id, "available", 60)
+    cloud.attach_volume(run.scene.source_host.server_id, volume_id, device=None, delete_on_termination=False)
+    done = hosts_of_another()
+    assert done.exit_code == 2
+    assert "0123456789" in done.err
 
 
 @pytest.mark.parametrize("command", ["deploy", "delete"])

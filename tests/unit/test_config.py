@@ -188,6 +188,20 @@ def test_secrets_are_in_no_repr_and_no_error(tmp_path):
     assert "hunter" not in str(told)
 
 
+@pytest.mark.parametrize("name", ["os_migrate_src_auth", "os_migrate_dst_conversion_host_pre_content_hook"])
+def test_what_may_hold_a_secret_is_refused_on_the_command_line(tmp_path, name):
+    (told,) = problems_of(written(tmp_path, "os_migrate_data_dir: /srv\n"), **{name: "{password: hunter2"})
+    assert told.startswith(f"--set {name}: {name} may hold a secret")
+    assert "the settings file" in told
+    assert "hunter" not in told
+
+
+def test_no_variable_that_may_hold_a_secret_is_forgotten():
+    private = {name for name, variable in VARIABLES.items() if variable.private}
+    assert private == {n for n in VARIABLES if n.endswith(("_auth", "_content_hook"))}
+    assert len(private) == 6
+
+
 def test_the_file_is_found_where_documented(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_file(None, {}) is None

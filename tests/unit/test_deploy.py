@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from os_migrate import keys
+from os_migrate.cli.hosts import only
 from os_migrate.errors import CloudError, HostError, HostUnreachable, PlanError, RollbackIncomplete, UserError
 from os_migrate.events import Events, Note
 from os_migrate.hosts.check import check, link_script
@@ -574,6 +575,17 @@ def test_door_is_closed_though_a_later_step_fails(stage):
     assert stage.clouds[SOURCE].let_in == [stage.migrator]
 
 
+def test_door_is_closed_though_nobody_ever_got_in(stage):
+    stage.unreachable = {"conv_src"}
+    with pytest.raises(HostUnreachable):
+        stage.deploy()
+    assert stage.clouds[SOURCE].let_in == []
+    assert stage.clouds[DESTINATION].let_in == [stage.migrator]
+    stage.unreachable.clear()
+    stage.deploy()
+    assert stage.clouds[SOURCE].let_in == [stage.migrator, stage.peer]
+
+
 def test_rules_of_others_and_groups_of_others_are_left_alone(stage):
     stage.deploy()
     cloud = stage.clouds[SOURCE]
@@ -638,6 +650,19 @@ def test_deleting_leaves_nothing_and_can_be_repeated(stage):
         stage.delete()
         assert stage.inventory() == before
         assert list(stage.settings.conversion.known_hosts_path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("order", [(Side.SOURCE, Side.DESTINATION), (Side.DESTINATION, Side.SOURCE)])
+def test_private_keys_go_with_the_last_host_also_where_each_side_is_deleted_by_itself(stage, order):
+    stage.deploy()
+    conversion = stage.settings.conversion
+    both = stage.settings
+    for side, keys_are_left in zip(order, (True, False), strict=True):
+        stage.settings = only(side, both)
+        stage.delete()
+        for path in (conversion.keypair_private_path, conversion.link_keypair_private_path):
+            assert path.exists() is keys_are_left
+    assert list(conversion.known_hosts_path.parent.iterdir()) == []
 
 
 def test_what_was_there_before_is_left(stage):

@@ -17,8 +17,17 @@ def test_every_row_of_the_faults_names_a_test():
 
 
 @pytest.mark.parametrize(("file", "name"), NAMED)
-def test_every_test_that_the_faults_name_exists(file, name):
+def test_every_test_that_the_faults_name_exists_and_is_collected(file, name):
+    assert Path(file).name.startswith("test_")
+    assert name.startswith("test_")
     assert re.search(rf"^def {name}\(", (ROOT / "tests" / file).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_no_test_is_left_out():
+    leaves_out = r"mark\.(skip|skipif|xfail)\b|pytest\.(skip|xfail|importorskip)\(|SkipTest\b|\bcollect_ignore"
+    tests = set((ROOT / "tests").glob("**/*.py")) - {Path(__file__)}
+    assert len(tests) > 40
+    assert [str(test) for test in tests if re.search(leaves_out, test.read_text(encoding="utf-8"))] == []
 
 
 @pytest.mark.parametrize("page", [*sorted((ROOT / "docs").glob("**/*.md")), ROOT / "README.md"], ids=lambda p: p.name)

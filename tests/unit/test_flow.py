@@ -4,7 +4,7 @@ import pytest
 
 from os_migrate import batch, flow
 from os_migrate.batch import Result
-from os_migrate.errors import DigestMismatch, SourceChanged, TransferError
+from os_migrate.errors import CloudError, DigestMismatch, SourceChanged, TransferError
 from os_migrate.events import Note
 from os_migrate.journal import AttemptState, Journal
 from os_migrate.model import AttemptId, Loan, ServerStatus, Side
@@ -340,6 +340,30 @@ def test_properties_of_a_local_boot_disk_reach_its_volume_without_our_tags(tmp_p
     volume = scene.destination.volume(twin.volumes[0].volume_id)
     assert volume.bootable
     assert dict(volume.image_metadata) == {"hw_disk_bus": "virtio"}
+
+
+@pytest.mark.parametrize("kind", ["server", "volume", "port", "floating IP"])
+def test_attempt_ends_though_the_owner_deleted_something_of_the_twin_after_the_commit(tmp_path, kind):
+    scene = Scene(tmp_path, BY_NAME["image_copied_three_volumes"])
+
+    def refuse():
+        raise CloudError("no")
+
+    (outcome,) = scene.migrate(At("describe_port", refuse))
+    assert outcome.result is Result.FAILED
+    scene.seam.hook = Hook()
+    cloud, (twin,) = scene.destination, scene.twins(scene.workloads[0])
+    volume_id = cloud.server(twin).volumes[-1].volume_id
+    lose = {
+        "server": lambda: cloud.delete_server(twin),
+        "volume": lambda: (cloud.detach_volume(twin, volume_id), cloud.delete_volume(volume_id)),
+        "port": lambda: cloud.delete_port(next(p.id for p in cloud.ports() if p.device_id == twin)),
+        "floating IP": lambda: cloud.delete_floating_ip(next(ip.id for ip in cloud.floating_ips() if ip.port_id)),
+    }
+    lose[kind]()
+    (outcome,) = scene.resume()
+    assert outcome.result is Result.MIGRATED, outcome
+    scene.assert_nothing_left()
 
 
 def test_twin_has_metadata_tags_key_and_user_data_of_the_file(scene):

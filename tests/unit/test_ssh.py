@@ -1,5 +1,6 @@
 """What ssh is told, and what its words mean. The connection itself is in tests/tools."""
 
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -106,6 +107,25 @@ def test_words_of_ssh_become_an_error_with_a_remedy(said, kind, words):
     assert type(error) is kind
     assert words in error.what
     assert error.remedy
+
+
+def test_master_that_hangs_is_replaced_and_does_not_keep_a_run_from_ending(calls, ssh, monkeypatch):
+    ssh.run(["true"], timeout_s=1)
+    ssh._socket.touch()
+    recorded = module._local
+
+    def hanging(argv, stdin, timeout_s, **kwargs):
+        if "-O" in argv:
+            raise subprocess.TimeoutExpired(argv, timeout_s)
+        return recorded(argv, stdin, timeout_s, **kwargs)
+
+    monkeypatch.setattr(module, "_local", hanging)
+    assert ssh.run(["true"], timeout_s=1).returncode == 0
+    assert sum("-M" in argv for argv in calls) == 2
+    ssh._socket.touch()
+    directory = ssh._directory.path
+    ssh.close()
+    assert not directory.exists()
 
 
 def test_last_words_are_the_end_of_what_was_said():

@@ -125,6 +125,21 @@ def test_floating_ip_that_somebody_else_uses_is_not_taken_for_ours(scene):
     assert step.find(scene.world, TAG) == FloatingIpId(held.id)
 
 
+@pytest.mark.parametrize("end", ["moved", "deleted"])
+def test_floating_ip_that_its_owner_took_from_the_twin_is_left_to_them(scene, end):
+    scene.migrate()
+    world, ports = scene.world, scene.destination.ports()
+    twin = ServerId(scene.twins(scene.workloads[0])[0])
+    (held,) = (ip for ip in scene.destination.floating_ips() if ip.port_id)
+    other = next(port for port in ports if port.device_id == scene.destination_host.server_id)
+    if end == "moved":
+        scene.destination.associate_floating_ip(held.id, other.id, None)
+    else:
+        scene.destination.delete_floating_ip(held.id)
+    AssociateFloatingIp("0", twin, held.id, None).undo(world, TAG, held.id)
+    assert [ip.port_id for ip in scene.destination.floating_ips()] == [other.id] * (end == "moved")
+
+
 def test_port_that_is_not_listed_yet_is_waited_for(scene):
     with pytest.raises(CloudUnavailable):
         port_of(scene.world, "nobody", None)

@@ -6,7 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, ParamSpec
@@ -61,13 +61,20 @@ class Invocation:
     def events(self, settings: Settings, log_names: Mapping[str, str] | None = None) -> Iterator[Events]:
         """Let the operator hear the events, and log files those of the workloads that `log_names` has names for."""
         logs = LogFiles(settings.data_dir / LOG_DIR, log_names or {})
+        warnings: list[str] = []
         try:
             with open_display(as_json=self.as_json, quiet=self.quiet, verbose=self.verbose) as display:
-                yield Events(logs, display) if log_names else Events(display)
+                events = Events(logs, display) if log_names else Events(display)
+                yield events
+                if events.failure:
+                    warnings.append(f"not all that went on could be shown: {events.failure}")
         finally:
             logs.close()
             if logs.failure:
-                typer.echo(f"warning: the log files are incomplete: {logs.failure}", err=True)
+                warnings.append(f"the log files are incomplete: {logs.failure}")
+            for warning in warnings:
+                with suppress(OSError):  # what keeps it from being shown may still do
+                    typer.echo(f"warning: {warning}", err=True)
 
     def show(self, text: str, result: Mapping[str, object]) -> None:
         """Show what a command found: text for people, one last JSON line for machines."""

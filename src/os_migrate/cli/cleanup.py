@@ -29,7 +29,8 @@ def cleanup(
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Clean up the named attempts though a host still has a connection of their migrator."
+            "--force",
+            help="Clean up the named attempts though a host still has a connection of their migrator, or there is no host.",
         ),
     ] = False,
 ) -> None:

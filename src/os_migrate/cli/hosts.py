@@ -87,6 +87,7 @@ def delete(
     ):
         if not force:
             refuse_if_needed(session)
+            refuse_if_used(session, settings)
         hosts.delete(session.clouds, settings, events)
     invocation.show("The conversion hosts are deleted.", {"deleted": True})
 
@@ -110,6 +111,19 @@ def refuse_if_needed(session: Session) -> None:
         raise UserError(
             f"migrations are open that need the conversion hosts: {listed([a.name for a in unfinished])}",
             remedy="`os-migrate resume` or `os-migrate rollback` first; or --force",
+        )
+
+
+def refuse_if_used(session: Session, settings: Settings) -> None:
+    """Refuse to delete hosts under a migrator that this data dir knows nothing of.
+
+    Raises:
+        UserError: there is one.
+    """
+    if used := hosts.used_for(session.clouds, settings, partial(hosts.open_remote_host, settings)):
+        raise UserError(
+            f"a migrator works through the conversion hosts on attempt {', '.join(used)}",
+            remedy="wait until it has ended; if it is dead and its data dir lost, `os-migrate cleanup` first; or --force",
         )
 
 

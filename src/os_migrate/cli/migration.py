@@ -109,8 +109,7 @@ def _migrate(invocation: Invocation, names: Sequence[str], filters: Sequence[str
     with invocation.events(settings, log_names) as events:
         for entry in () if names else selection.idle:
             events.tell(Note(text=f"nothing matches the filter's {entry}", warning=True))
-        hosts = any(w.copies for w in chosen)
-        with open_session(settings, events, hosts=hosts, lock=True) as session:
+        with open_session(settings, events, hosts=True, lock=True) as session:
             outcomes = batch.migrate(session.world, session.journal, chosen, settings)
             calls = calls_of(session)
     finish(invocation, outcomes, calls)
@@ -195,12 +194,12 @@ def finish(invocation: Invocation, outcomes: Sequence[Outcome], calls: Mapping[s
     result = {"outcomes": [_fields(outcome) for outcome in outcomes], "api_calls": dict(calls)}
     invocation.show(summary(outcomes), result)
     for outcome in outcomes:
-        if outcome.error is not None:
+        if outcome.errors:
             typer.echo(f"{outcome.name or '(no name)'} ({outcome.server_id}): {outcome.result}", err=True)
-            typer.echo(error_text(outcome.error), err=True)
-    failed = next((o for o in outcomes if o.result not in {Result.MIGRATED, Result.SKIPPED} and o.error), None)
-    if failed is not None and failed.error is not None:
-        raise typer.Exit(failed.error.exit_code)
+        for error in outcome.errors:
+            typer.echo(error_text(error), err=True)
+    if failed := [outcome.exit_code for outcome in outcomes if outcome.exit_code]:
+        raise typer.Exit(failed[0])
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
@@ -231,5 +230,6 @@ def _fields(outcome: Outcome) -> dict[str, object]:
         "detail": outcome.detail,
         "seconds": round(outcome.seconds, 3),
         "error": error_fields(outcome.error) if outcome.error else None,
+        "later_error": error_fields(outcome.later_error) if outcome.later_error else None,
         "report": dataclasses.asdict(outcome.report) if outcome.report else None,
     }

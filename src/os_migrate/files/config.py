@@ -61,6 +61,9 @@ def load_settings(
     values = _top(document)
     where = {name: document.where((name,)) for name in values if name.startswith(PREFIX)}
     for name, typed in overrides.items():
+        if name in VARIABLES and VARIABLES[name].private:
+            problems.append(_not_here(name))
+            continue
         where[name] = f"--set {name}"
         values[name] = _typed(name, typed, where[name])
     templates = Templates(values, environment)
@@ -108,6 +111,14 @@ def _fill(sections: dict[str, dict[str, Any]], variable: Variable, value: object
     if isinstance(value, Tagged):
         raise BadValueError(f"is {value}: that can't be read here")
     sections.setdefault(variable.section, {})[variable.field] = variable.read(value)
+
+
+def _not_here(name: str) -> Problem:
+    what = f"{name} may hold a secret, and every user of this machine can read a command line"
+    remedy = "put it into the settings file"
+    if name.endswith("_auth"):
+        remedy += ", or the cloud into clouds.yaml; a password that was given here is to be changed"
+    return Problem(f"--set {name}", what, remedy)
 
 
 def _nearest(name: str) -> str:

@@ -23,11 +23,15 @@ Read = Callable[[object], Any]
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable: `section` is the field of `Settings` whose `field` it fills, "" for `Settings` itself."""
+    """One variable: `section` is the field of `Settings` whose `field` it fills, "" for `Settings` itself.
+
+    What is `private` may hold a secret: it is read from the file only, since every user of a machine can read command lines.
+    """
 
     section: str
     field: str
     read: Read
+    private: bool = False
 
 
 def text(value: object) -> str:
@@ -184,7 +188,7 @@ def _cloud(side: str, section: str) -> dict[str, Variable]:
     x = f"os_migrate_{side}_"
     return {
         f"{x}cloud": Variable(section, "cloud", text),
-        f"{x}auth": Variable(section, "auth", mapping),
+        f"{x}auth": Variable(section, "auth", mapping, private=True),
         f"{x}auth_type": Variable(section, "auth_type", optional_text),
         f"{x}region_name": Variable(section, "region_name", optional_text),
         f"{x}validate_certs": Variable(section, "validate_certs", flag),
@@ -217,8 +221,8 @@ def _host(side: str, section: str) -> dict[str, Variable]:
         f"{x}host_delete_fip": Variable(section, "delete_fip", flag),
         f"{x}host_boot_from_volume": Variable(section, "boot_from_volume", flag),
         f"{x}host_volume_size": Variable(section, "volume_size_gib", integer),
-        f"{x}host_pre_content_hook": Variable(section, "pre_content_hook", optional_text),
-        f"{x}host_post_content_hook": Variable(section, "post_content_hook", optional_text),
+        f"{x}host_pre_content_hook": Variable(section, "pre_content_hook", optional_text, private=True),
+        f"{x}host_post_content_hook": Variable(section, "post_content_hook", optional_text, private=True),
         f"os_migrate_deploy_{side}_conversion_host": Variable(section, "deploy", flag),
         f"os_migrate_delete_{side}_conversion_host": Variable(section, "delete", flag),
     }

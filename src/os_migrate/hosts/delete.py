@@ -7,16 +7,18 @@
 Whatever fails is listed at the end, and the rest is deleted all the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Protocol
 
 from os_migrate import keys
-from os_migrate.errors import CloudError, RollbackIncomplete, UserError
+from os_migrate.errors import CloudError, HostError, RollbackIncomplete, UserError
 from os_migrate.events import Events, Note
 from os_migrate.hosts import known_hosts
-from os_migrate.hosts.hosting import MARK, Clouds, HostingCloud, is_marked, is_of_a_pair, is_ours
-from os_migrate.model import PartKind, Server, Side
+from os_migrate.hosts.hosting import MARK, Clouds, HostingCloud, find_address, is_marked, is_of_a_pair, is_ours
+from os_migrate.model import AttemptId, Loan, PartKind, Server, ServerId, ServerStatus, Side, tag_of
+from os_migrate.nbd import HostedAttempt
 from os_migrate.settings import Settings
 
 
@@ -26,8 +28,8 @@ def delete(clouds: Clouds, settings: Settings, events: Events) -> None:
     Raises:
         RollbackIncomplete: with all that still stands, and why.
     """
-    sides = [side for side in Side if settings.host(side).delete]
-    removals = [_Removal(clouds[side], settings, side, events) for side in sides]
+    every = [_Removal(clouds[side], settings, side, events) for side in Side]
+    removals = [removal for removal in every if removal.wanted]
     for removal in removals:
         removal.attempt("servers and floating IPs", removal.servers)
     for removal in removals:
@@ -40,9 +42,64 @@ def delete(clouds: Clouds, settings: Settings, events: Events) -> None:
             standing,
             remedy="run `os-migrate hosts delete` again: it goes on with what is left",
         )
-    if len(sides) == len(Side) and settings.conversion.keypair_generate:
+    if settings.conversion.keypair_generate and not any(removal.stands() for removal in every):
         keys.remove(settings.conversion.keypair_private_path)
         keys.remove(settings.conversion.link_keypair_private_path)
+
+
+class AskedHost(Protocol):
+    """What is asked of a host before it goes (`remote.RemoteHost`)."""
+
+    def attempts(self) -> Sequence[HostedAttempt]:
+        """Return what attempts have on this host."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+
+def used_for(
+    clouds: Clouds, settings: Settings, open_host: Callable[[str, ServerId, str], AskedHost]
+) -> list[AttemptId]:
+    """Return the attempts that migrators work on through the hosts that are to be deleted, by what the hosts and clouds say."""
+    used: set[AttemptId] = set()
+    for side in (side for side in Side if settings.host(side).delete):
+        for server in _named_like_ours(clouds[side], settings, side):
+            if not is_ours(server, side) or server.status is ServerStatus.SHUTOFF:
+                continue
+            address = find_address(clouds[side], settings, side, server.id)
+            try:
+                used |= _held(open_host(server.name, server.id, address)) if address else set()
+            except HostError:  # a broken one, that is to go; or one of another data dir, which has its keys
+                used |= _attached(clouds[side], server.id)
+    return sorted(used)
+
+
+def _named_like_ours(cloud: HostingCloud, settings: Settings, side: Side) -> list[Server]:
+    """Return the servers of the hosts' names: of the pairs of the settings, and of more pairs that were made from this data dir.
+
+    A host of another data dir may have a number in its name, too.
+    """
+    names = {of_pair.host(side).host_name for of_pair in settings.by_pair()}
+    known = settings.conversion.known_hosts_path
+    return [
+        server
+        for server in cloud.servers()
+        if server.name in names
+        or (is_of_a_pair(settings.host(side), server.name) and known_hosts.line_of(known, server.id) is not None)
+    ]
+
+
+def _held(host: AskedHost) -> set[AttemptId]:
+    try:
+        return {hosted.attempt for hosted in host.attempts() if hosted.held}
+    finally:
+        host.close()
+
+
+def _attached(cloud: HostingCloud, server_id: ServerId) -> set[AttemptId]:
+    """Return the attempts whose volumes are attached to a server."""
+    volumes = [v for v in cloud.volumes() if any(a.server_id == server_id for a in v.attachments)]
+    return {mark.attempt for v in volumes if (mark := tag_of(v) or Loan.of(v))}
 
 
 class _Removal:
@@ -57,6 +114,16 @@ class _Removal:
         self._side = side
         self._events = events
 
+    @property
+    def wanted(self) -> bool:
+        """Say whether the settings ask for it."""
+        return self._host.delete
+
+    def stands(self) -> bool:
+        """Say whether there still is what our key is for."""
+        servers = _named_like_ours(self._cloud, self._settings, self._side)
+        return any(is_ours(server, self._side) for server in servers) or bool(self._own_pairs())
+
     def attempt(self, what: str, delete: Callable[[], None]) -> None:
         """Run a deletion; note its failure and go on."""
         try:
@@ -66,9 +133,7 @@ class _Removal:
 
     def servers(self) -> None:
         """Delete our servers of the hosts' names, also of more pairs than there are to be now, and the floating IPs made for them."""
-        for server in self._cloud.servers():
-            if not is_of_a_pair(self._host, server.name) or not (server.name in self._names or self._knows(server)):
-                continue
+        for server in _named_like_ours(self._cloud, self._settings, self._side):
             if not is_ours(server, self._side):
                 self._tell(f"server {server.name!r} ({server.id}) is left: os-migrate didn't make it", warning=True)
                 continue
@@ -87,10 +152,6 @@ class _Removal:
         self._tell(f"delete server {server.name!r}")
         self._cloud.delete_server(server.id)
         known_hosts.forget(self._settings.conversion.known_hosts_path, server.id)
-
-    def _knows(self, server: Server) -> bool:
-        """Say whether a server was deployed from this data dir: a host of another may have a number in its name, too."""
-        return known_hosts.line_of(self._settings.conversion.known_hosts_path, server.id) is not None
 
     def surroundings(self) -> None:
         """Delete our network parts of the host's names, each before what it stands on."""
@@ -113,15 +174,17 @@ class _Removal:
 
     def keypair(self) -> None:
         """Delete the key pair, if it is the one in the data dir."""
+        for name in self._own_pairs():
+            self._tell(f"delete key pair {name!r}")
+            self._cloud.delete_keypair(name)
+
+    def _own_pairs(self) -> list[str]:
         path, name = self._settings.conversion.keypair_private_path, self._host.keypair_name
-        if not self._settings.conversion.keypair_generate or not path.exists():
-            return
-        with suppress(UserError):  # a key that can't be read isn't one that we made
-            own = keys.load(path)
-            for pair in self._cloud.public_keys():
-                if pair.name == name and own.is_same(pair.public_key):
-                    self._tell(f"delete key pair {name!r}")
-                    self._cloud.delete_keypair(name)
+        if self._settings.conversion.keypair_generate and path.exists():
+            with suppress(UserError):  # a key that can't be read isn't one that we made
+                own = keys.load(path)
+                return [p.name for p in self._cloud.public_keys() if p.name == name and own.is_same(p.public_key)]
+        return []
 
     def _marked(self, kind: PartKind, name: str) -> list[str]:
         return [part.id for part in self._cloud.parts(kind) if part.name == name and is_marked(part)]

@@ -23,7 +23,7 @@ from os_migrate.events import Events, Note
 from os_migrate.hosts import doors, known_hosts
 from os_migrate.hosts.check import check, link_script
 from os_migrate.hosts.cloud_init import user_data
-from os_migrate.hosts.delete import delete
+from os_migrate.hosts.delete import delete, used_for
 from os_migrate.hosts.hosting import (
     CONVERSION_HOST_KEY,
     MARK_KEY,
@@ -49,7 +49,7 @@ from os_migrate.model import BlockDevice, Nic, Server, ServerId, ServerSpec, Ser
 from os_migrate.settings import HostSettings, Settings
 from os_migrate.world import Clock
 
-__all__ = ["DeployedHost", "HostingCloud", "check", "delete", "deploy", "find_host", "open_remote_host"]
+__all__ = ["DeployedHost", "HostingCloud", "check", "delete", "deploy", "find_host", "open_remote_host", "used_for"]
 
 ACTIVE_TIMEOUT_S = 600.0
 """Nova fetches the image first; the operator's deploy time-out is for the guest's start only."""
@@ -353,16 +353,17 @@ def _link(settings: Settings, events: Events, source: _Deployment, destination: 
 def _narrow(
     settings: Settings, deployments: Sequence[_Deployment], peers: Collection[str], *, all_linked: bool
 ) -> None:
-    """Let SSH in to the hosts only from where it came. Hosts of one project share a security group."""
+    """Let SSH in to the hosts only from where it came, so from nowhere if nobody got in. Hosts of one project share a group."""
     wanted: dict[str, set[str]] = {}
     clouds: dict[str, HostingCloud] = {}
     for deployment in deployments:
         group_id = deployment.group_id
-        if group_id is None or deployment.client is None:
+        if group_id is None:
             continue
         clouds[group_id] = deployment.cloud
         networks = wanted.setdefault(group_id, set(settings.conversion.ssh_networks))
-        networks.add(deployment.client)
+        if deployment.client is not None:
+            networks.add(deployment.client)
         if deployment.side is Side.SOURCE:
             networks.update(peers)
     for group_id, networks in wanted.items():

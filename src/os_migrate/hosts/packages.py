@@ -10,11 +10,14 @@ APT: Final = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300")
 """A fresh cloud image holds dpkg's lock while it updates itself."""
 
 
-DEBIAN_PACKAGES: Final = ("nbdkit", "libnbd-bin", "openssh-client", "qemu-utils", "partclone", "zstd")
+DEBIAN_PACKAGES: Final = (
+    *("nbdkit", "libnbd-bin", "openssh-client", "qemu-utils", "zstd"),
+    *("partclone", "fdisk", "lvm2"),  # to leave out what file systems don't use; without them all is copied
+)
 
 RHEL_PACKAGES: Final = (
     *("nbdkit", "nbdkit-basic-plugins", "nbdkit-basic-filters", "libnbd", "openssh-clients"),
-    *("qemu-img", "zstd"),  # not partclone: only EPEL has it, and it can be done without
+    *("qemu-img", "zstd", "util-linux", "lvm2"),  # not partclone: only EPEL has it, and it can be done without
 )
 
 

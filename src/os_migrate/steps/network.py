@@ -1,8 +1,9 @@
 """Effects on ports and floating IPs in the destination. They carry the tag in their description until the migration is done."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from os_migrate.errors import CloudUnavailable
+from os_migrate.errors import CloudUnavailable, NotFound
 from os_migrate.model import FloatingIpId, NetworkId, PortId, PortSpec, ServerId, Tag
 from os_migrate.step import Step
 from os_migrate.world import World
@@ -94,9 +95,11 @@ class AssociateFloatingIp(Step[FloatingIpId]):
         world.destination.associate_floating_ip(self.floating_ip_id, port_id, self.fixed_ip)
         return self.floating_ip_id
 
-    def undo(self, world: World, tag: Tag, made: FloatingIpId) -> None:  # noqa: ARG002
-        """Free it."""
-        world.destination.associate_floating_ip(made, None, None)
+    def undo(self, world: World, tag: Tag, made: FloatingIpId) -> None:
+        """Free it, if the twin still has it."""
+        if self.find(world, tag) is not None:
+            with suppress(NotFound):
+                world.destination.associate_floating_ip(made, None, None)
 
     def leftover(self, made: FloatingIpId) -> str:
         """Name the floating IP."""

@@ -93,7 +93,8 @@ class MarkServer(Step[ServerId]):
         """
         if problem := loan_problem(world.source.server(self.server_id), tag.attempt):
             raise PlanError([problem])
-        loan = Loan(tag.attempt, self.server_id, was_running=self.was_running)
+        project_id = world.destination.project_id()
+        loan = Loan(tag.attempt, self.server_id, was_running=self.was_running, destination=project_id)
         world.source.set_server_metadata(self.server_id, loan.metadata())
         return self.server_id
 
