@@ -2,10 +2,11 @@
 
 import pytest
 
-from os_migrate.journal import AttemptState, Journal
+from os_migrate.journal import AttemptState
 from tests.crash.conftest import Points, Scenes
 from tests.crash.instants import Survey, die
 from tests.crash.test_crashes import COMMITTED, RICH, instants
+from tests.fakes.journal import TestJournal
 from tests.fakes.scene import Scene
 from tests.fakes.state import PROMPT, Latency
 from tests.fakes.workloads import BY_NAME
@@ -59,7 +60,7 @@ def test_power_that_fails_while_an_attempt_is_undone_leaves_what_can_be_undone(s
 @pytest.mark.parametrize("rule", ["start is not waited for", "undo is not waited for"])
 def test_power_that_fails_does_harm_when_a_rule_is_taken_away(scenes: Scenes, monkeypatch, rule):
     if rule.startswith("undo"):
-        monkeypatch.setattr(Journal, "sync", lambda *_: None)
+        monkeypatch.setattr(TestJournal, "sync", lambda *_: None)
     else:
         monkeypatch.setattr("os_migrate.journal.Reading", object)
     assert any(does_harm(scenes, number) for number in instants(scenes, RICH, PROMPT))

@@ -78,7 +78,7 @@ def test_many_that_wait_share_their_lists():
     took = things.clock.now() - began
     assert things.calls["read"] <= 40 + MANY * 5
     assert things.calls["list"] <= took / 0.5
-    assert took <= 30 + LONGEST_PAUSE_S + FACTOR * 0.2
+    assert took <= 30 + LONGEST_PAUSE_S + FACTOR * 2  # the machine may have two seconds for others
 
 
 def test_few_that_wait_do_without_lists():
