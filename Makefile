@@ -14,7 +14,7 @@ PACKAGE_COMMANDS := nbdkit nbdcopy nbdinfo qemu-nbd ssh-keygen sudo mkfs.ext4 lo
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
 
 .PHONY: demo
 demo: $(VENV)/ready ## Build two OpenStack clouds, migrate a server from one into the other, show the proof
@@ -37,6 +37,10 @@ test-fast: packages $(VENV)/ready ## Run the tests that need no cloud
 kills: packages $(VENV)/ready ## Kill the migrator at random instants on the lab: make kills KILLS=20 SEED=7
 	@$(BIN)/python -m lab up
 	@KILLS=$(or $(KILLS),20) SEED=$(SEED) $(BIN)/pytest -v -s -m lab tests/acceptance/test_kills.py
+
+.PHONY: bench-scale
+bench-scale: $(VENV)/ready ## Migrate 500 workloads, 50 at once, on fake clouds with 50 ms a call; figures also in bench-scale.json
+	@$(BIN)/python -m bench.scale --json bench-scale.json
 
 .PHONY: check
 check: $(VENV)/ready ## Check style, types and layers; never writes

@@ -1,11 +1,12 @@
 """Many workloads, several at once: each in an attempt of its own; a failure stays with its workload.
 
-They begin in the order of the file. One begins, and its server is stopped, only when the conversion hosts have room for its
-disks: it doesn't wait in the middle.
+They begin in the order of the file, or the smallest first. One begins, and its server is stopped, only when a pair of conversion hosts
+has room for its disks: it doesn't wait in the middle, and it goes through that pair to its end.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -23,14 +24,15 @@ from os_migrate.errors import (
 )
 from os_migrate.events import BatchStarted, Note, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Attempt, AttemptState, Journal
-from os_migrate.model import ServerId
+from os_migrate.model import ServerId, Side
 from os_migrate.nbd import HostedAttempt
-from os_migrate.plan import HOST_DISKS, Inventory
+from os_migrate.pairs import disks_held, free_disks, pair_of
+from os_migrate.plan import Inventory
 from os_migrate.pool import Work, at_once
 from os_migrate.preflight import Preflight, take_inventory
 from os_migrate.report import WorkloadReport, report_file
 from os_migrate.run import Run, held, hold_of_cleanup, our_fault
-from os_migrate.settings import Settings
+from os_migrate.settings import Order, Settings
 from os_migrate.workload import Workload
 from os_migrate.world import World
 
@@ -80,13 +82,16 @@ def migrate(world: World, journal: Journal, workloads: Sequence[Workload], setti
     preflight = Preflight(world, settings, workloads)
     outcomes = {w.id: _refuse_or_skip(world, journal, w, preflight) for w in workloads}
 
-    def begin(workload: Workload) -> Outcome:
+    def begin(workload: Workload, pair: int) -> Outcome:
         attempt = journal.begin(workload.id, workload.name, destination=preflight.inventory.project_id)
-        run = Run(world, journal, attempt, settings)
+        run = Run(world.through(world.pairs[pair]), journal, attempt, settings)
         return carry_out(run, "migrate", partial(_forward, workload=workload, inventory=preflight.inventory))
 
     ready = [w for w in workloads if outcomes[w.id] is None]
-    ended = _at_once(world, journal, settings, [Work(partial(begin, w), w.copied_disks) for w in ready])
+    if settings.workloads.order is Order.SMALLEST:
+        ready.sort(key=preflight.bytes_to_copy)
+    works = [Work(partial(begin, w), w.copied_disks) for w in ready]
+    ended = _at_once(world, journal, settings, works)
     outcomes.update({o.server_id: o for o in ended})
     return [o for o in outcomes.values() if o is not None]
 
@@ -112,8 +117,9 @@ def resume(
     _refuse_cleaned_up(world, attempts)
     inventory = take_inventory(world.destination) if any(a.state is AttemptState.RUNNING for a in attempts) else None
 
-    def go_on(attempt: Attempt) -> Outcome:
-        run = Run(world, journal, attempt, settings)
+    def go_on(attempt: Attempt, pair: int) -> Outcome:
+        here = world.through(world.pairs[pair])
+        run = Run(here, journal, attempt, settings)
         if attempt.state is AttemptState.COMMITTED:
             return carry_out(run, "resume", _finish)
         if attempt.state is not AttemptState.RUNNING or inventory is None:
@@ -121,10 +127,25 @@ def resume(
         workload = by_id[attempt.server_id]
         outcome = carry_out(run, "resume", partial(_forward, workload=workload, inventory=inventory))
         if isinstance(outcome.error, SourceChanged) and outcome.result is Result.ROLLED_BACK:
-            outcome = _migrate_anew(world, journal, workload, settings, outcome)
+            outcome = _migrate_anew(replace(here, other_pairs=()), journal, workload, settings, outcome)
         return outcome
 
-    return _at_once(world, journal, settings, [Work(partial(go_on, a), _disks(a, by_id)) for a in attempts], attempts)
+    works: list[Work[Outcome]] = []
+    refused: list[Outcome] = []
+    for attempt in attempts:
+        steps = journal.steps(attempt.id)
+        forward = attempt.state is AttemptState.RUNNING
+        pair: int | None = None
+        try:
+            pair = pair_of(world, attempt, steps)
+        except OSMigrateError as error:
+            if forward:
+                outcome = Outcome(attempt.server_id, attempt.name, Result.FAILED, str(error), error)
+                refused.append(_tell_end(world, outcome))
+                continue
+        back = 0 if pair is None else max(disks_held(steps).values(), default=0)
+        works.append(Work(partial(go_on, attempt), by_id[attempt.server_id].copied_disks if forward else back, pair))
+    return [*_at_once(world, journal, settings, works, attempts), *refused]
 
 
 def _migrate_anew(world: World, journal: Journal, workload: Workload, settings: Settings, undone: Outcome) -> Outcome:
@@ -157,10 +178,17 @@ def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settin
             remedy="`os-migrate resume` finishes the clean-up of the source",
         )
     _refuse_cleaned_up(world, attempts)
-    runs = [Run(world, journal, attempt, settings) for attempt in attempts]
-    return _at_once(
-        world, journal, settings, [Work(partial(carry_out, run, "roll back", _back)) for run in runs], attempts
-    )
+
+    def undo(attempt: Attempt, pair: int) -> Outcome:
+        return carry_out(Run(world.through(world.pairs[pair]), journal, attempt, settings), "roll back", _back)
+
+    works: list[Work[Outcome]] = []
+    for attempt in attempts:
+        pair: int | None = None
+        with suppress(OSMigrateError):  # what stands on a host that can't be had is told by its undo
+            pair = pair_of(world, attempt, journal.steps(attempt.id))
+        works.append(Work(partial(undo, attempt), lane=pair))
+    return _at_once(world, journal, settings, works, attempts)
 
 
 def _at_once(
@@ -170,11 +198,14 @@ def _at_once(
     works: Sequence[Work[Outcome]],
     given: Sequence[Attempt] = (),
 ) -> list[Outcome]:
+    """Do works on the pairs of hosts, beside what open attempts have there that are not among the given ones."""
     ours = {attempt.id for attempt in given}
     others = {attempt.id for attempt in journal.unfinished()} - ours
+    held_by_others = sum((disks_held(journal.steps(other)) for other in others), Counter[ServerId]())
+    lanes = free_disks(world, settings.conversion.disks, held_by_others)
     world.events.tell(BatchStarted(total=len(works)))
     try:
-        return at_once(works, threads=settings.workloads.parallel, slots=HOST_DISKS, stop=world.clock.stop)
+        return at_once(works, threads=settings.workloads.parallel, lanes=lanes, stop=world.clock.stop)
     except KeyboardInterrupt:
         begun = [a for a in journal.unfinished() if a.id not in others]
         going_on = [a for a in begun if a.id in ours or a.state is not AttemptState.FAILED]
@@ -184,11 +215,6 @@ def _at_once(
             f"stopped while {', '.join(a.name for a in going_on)} was in progress",
             remedy=f"`os-migrate resume {' '.join(a.id for a in going_on)}`",
         ) from None
-
-
-def _disks(attempt: Attempt, workloads: Mapping[ServerId, Workload]) -> int:
-    workload = workloads.get(attempt.server_id)
-    return workload.copied_disks if workload else 0
 
 
 def _refuse_finished(attempts: Sequence[Attempt]) -> None:
@@ -213,13 +239,12 @@ def _refuse_elsewhere(world: World, attempts: Sequence[Attempt]) -> None:
 def _refuse_cleaned_up(world: World, attempts: Sequence[Attempt]) -> None:
     """Raise UserError if a clean-up works on one; held before that is asked, so that of two that begin at once one sees the other."""
     by_hold = {hold_of_cleanup(a.id): a for a in attempts}
-    for host in (world.source_host, world.destination_host):
+    for host in [host for side in Side for host in world.hosts(side)]:
         hosted: Sequence[HostedAttempt] = ()
         with suppress(HostError):  # what needs a host finds out by itself
             for attempt in attempts:
-                if host is not None:
-                    host.hold(attempt.id)
-            hosted = host.attempts() if host is not None else ()
+                host.hold(attempt.id)
+            hosted = host.attempts()
         if names := [by_hold[h.attempt].name for h in hosted if h.held and h.attempt in by_hold]:
             raise UserError(
                 f"a clean-up from another data dir works on it: {', '.join(names)}",

@@ -94,7 +94,7 @@ def find(world: World, open_here: Collection[AttemptId], *, although_held: Colle
     """
     source, destination = (_look(world, side) for side in Side)
     attempts = {tag.attempt for look in (source, destination) for tag, _ in look.tagged}
-    attempts |= {hosted.attempt for look in (source, destination) for hosted in look.hosted}
+    attempts |= {hosted.attempt for look in (source, destination) for _, hosted in look.hosted}
     lent: list[Server | Volume] = [*source.servers, *source.volumes]
     loans = [loan for thing in lent if (loan := Loan.of(thing))]
     attempts |= {loan.attempt for loan in loans}
@@ -122,21 +122,21 @@ def clean_up(world: World, found: Sequence[Found], settings: Settings) -> list[O
         _hold(world, found)
         works = [Work(partial(_clean_up, world, journal, f, settings)) for f in found if f.ready]
         try:
-            return at_once(works, threads=settings.workloads.parallel, slots=1, stop=world.clock.stop)
+            return at_once(works, threads=settings.workloads.parallel, lanes=[0], stop=world.clock.stop)
         except KeyboardInterrupt:
             raise Interrupted("stopped during the clean-up", remedy=f"`{AGAIN}` goes on") from None
 
 
 def _hold(world: World, found: Sequence[Found]) -> None:
     """Let a migrator that still has the journal see on the hosts that its attempts are worked on."""
-    for host in (world.source_host, world.destination_host):
+    for host in (host for side in Side for host in world.hosts(side)):
         with suppress(HostError):  # it is off, or `find` had failed
             for f in found:
-                if host is not None and f.ready:
+                if f.ready:
                     host.hold(hold_of_cleanup(f.attempt))
 
 
-def _clean_up(world: World, journal: Journal, found: Found, settings: Settings) -> Outcome:
+def _clean_up(world: World, journal: Journal, found: Found, settings: Settings, _lane: int) -> Outcome:
     attempt = journal.begin(found.server_id, found.name, found.attempt)
     for step, handle in found.effects:
         journal.start(attempt.id, step)
@@ -165,13 +165,12 @@ def _finish(run: Run, twin: ServerId) -> Outcome:
 
 @dataclass(frozen=True)
 class _Look:
-    """All that one cloud and its conversion host hold."""
+    """All that one cloud and its conversion hosts hold."""
 
     servers: Sequence[Server]
     volumes: Sequence[Volume]
     ports: Sequence[Port]
-    hosted: Sequence[HostedAttempt]
-    host_id: ServerId | None
+    hosted: Sequence[tuple[ServerId, HostedAttempt]]
     hosts: frozenset[ServerId]
     asked: bool
     tagged: Sequence[tuple[Tag, Tagged]]
@@ -187,36 +186,34 @@ class _Look:
             return sorted(self.hosts)
         return [a.server_id for a in volume.attachments if a.server_id in self.hosts]
 
-    def on(self, attempt: AttemptId) -> HostedAttempt:
-        """Return what an attempt has on the host."""
-        return next((h for h in self.hosted if h.attempt == attempt), HostedAttempt(attempt))
+    def on(self, attempt: AttemptId) -> list[tuple[ServerId, HostedAttempt]]:
+        """Return what an attempt has on the hosts that it has something on: those of one pair."""
+        return [(host_id, hosted) for host_id, hosted in self.hosted if hosted.attempt == attempt]
 
 
 def _look(world: World, side: Side) -> _Look:
     cloud = world.cloud(side)
-    host = world.source_host if side is Side.SOURCE else world.destination_host
     servers = cloud.servers()
     volumes = cloud.volumes()
     ports = cloud.ports()
     things: list[Tagged] = [*servers, *volumes, *ports, *cloud.snapshots(), *cloud.images(), *cloud.floating_ips()]
-    ours = {h.server_id for h in (world.source_host, world.destination_host) if h}  # the sides may be one project
-    hosts = [s for s in servers if is_conversion_host(s) or s.id in ours]
-    running = [s for s in hosts if _has_run(s) and s.status is not ServerStatus.SHUTOFF]
+    ours = {host.server_id for each in Side for host in world.hosts(each)}  # the sides may be one project
+    known = [s for s in servers if is_conversion_host(s) or s.id in ours]
+    running = [s for s in known if _has_run(s) and s.status is not ServerStatus.SHUTOFF]
     if strange := [s for s in running if s.id not in ours]:
         raise HostError(
             f"{side} server {strange[0].name!r} ({strange[0].id}) is a conversion host, and isn't the one of these settings:"
             " a migration may go on there",
             remedy="name it in the settings, or stop it: whatever runs there ends with that",
         )
-    runs = host is not None and any(s.id == host.server_id for s in running)
+    asked = [host for host in world.hosts(side) if any(s.id == host.server_id for s in running)]
     return _Look(
         servers,
         volumes,
         ports,
-        hosted=_hosted(side, host) if runs and host is not None else (),
-        host_id=host.server_id if host else None,
-        hosts=frozenset(s.id for s in hosts),
-        asked=runs,
+        hosted=[(host.server_id, on) for host in asked for on in _hosted(side, host)],
+        hosts=frozenset(s.id for s in known),
+        asked=bool(asked),
         tagged=[(tag, thing) for thing in things if (tag := tag_of(thing))],
     )
 
@@ -270,9 +267,9 @@ def _found(
     force = f"`{AGAIN} {attempt} --force`"
     if attempt in open_here:
         busy = f"open in this data dir: `os-migrate resume {attempt}` or `os-migrate rollback {attempt}`"
-    elif attempt not in although_held and any(look.on(hold_of_cleanup(attempt)).held for look in (source, destination)):
+    elif attempt not in although_held and _is_held(hold_of_cleanup(attempt), source, destination):
         busy = "a clean-up works on it"
-    elif attempt not in although_held and any(look.on(attempt).held for look in (source, destination)):
+    elif attempt not in although_held and _is_held(attempt, source, destination):
         busy = "a migrator works on it"
     elif attempt not in although_held and not (source.asked or destination.asked):
         problem = f"no host is there to tell whether a migrator works on it; if none does: {force}"
@@ -285,6 +282,10 @@ def _found(
     elif twins and any(s.id == server_id and s.status is not ServerStatus.SHUTOFF for s in source.servers):
         problem = f"its source server runs too: stop that to keep {twins[0]}, or delete {twins[0]} to keep that"
     return Found(attempt, server_id, name, effects, twins[0] if twins else None, busy, problem)
+
+
+def _is_held(attempt: AttemptId, *looks: _Look) -> bool:
+    return any(hosted.held for look in looks for _, hosted in look.on(attempt))
 
 
 def _twins(attempt: AttemptId, look: _Look) -> set[ServerId]:
@@ -365,5 +366,6 @@ def _at_host(side: Side, attempt: AttemptId, look: _Look, volumes: Iterable[Volu
     for volume in volumes:
         for host_id in look.on_hosts(volume):
             yield AttachVolume(f"{side} {volume.id}", side, host_id, volume.id), volume.id
-    for unit in look.on(attempt).units:
-        yield StartJob(unit, side, job_of(attempt, unit), look.host_id), unit
+    for host_id, hosted in look.on(attempt):
+        for unit in hosted.units:
+            yield StartJob(unit, side, job_of(attempt, unit), host_id), unit

@@ -120,7 +120,8 @@ def check_source(run: Run, workload: Workload) -> None:
         _refuse_used(run, workload)
         run.perform(ReadActions("source", workload.id))  # before the look at it: a start in between must not go unseen
         begun = any(isinstance(record.step, DetachVolume) for record in run.steps())
-        volumes = run.world.source.volumes()
+        surveyed = [] if begun else [d.volume_id for d in _survey(run, workload).disks if d.volume_id is not None]
+        volumes = [run.world.source.volume(volume_id) for volume_id in surveyed]
         server = run.world.source.server(workload.id)  # last of all: whether it is off is what matters most
         problems = source_problems(workload, server, volumes, stop=False, attempt=run.attempt.id, begun=begun)
         if problems:
@@ -329,7 +330,7 @@ def _connect(run: Run, volume_ids: Sequence[VolumeId]) -> None:
             host_key_alias=source_host.server_id,
             number=number,
             streams=_may_compress(run),
-            limit_bytes_s=run.settings.transfer.limit_bytes_s,
+            limit_bytes_s=run.settings.limit_bytes_s,
         )
         run.perform(_start(run, "tunnel" if number == 0 else f"tunnel {number}", Side.DESTINATION, tunnel))
 

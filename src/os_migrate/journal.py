@@ -5,16 +5,20 @@
            └──> (failed ──>) rolling back ──> rolled back      failed: left as it is, on the operator's wish
     step      started ──> made (its handle is known) ──> done (whole) ──> undone
 
-WAL and synchronous=FULL: a record survives the power loss of this machine, and others can read while a migration runs.
-https://www.sqlite.org/wal.html
+Others can read it while a migration runs. Nothing is lost when the process dies. When the machine does, no more is lost than a death a
+moment earlier would have left unwritten: what is about to act is on disk before it acts (WAL, synchronous=FULL), with all that was
+recorded before; what has acted is not waited for, since it would be found again (WAL, synchronous=NORMAL).
+https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html#pragma_synchronous
 """
 
 import json
+import os
 import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -28,7 +32,7 @@ from cattrs.strategies import configure_tagged_union
 from os_migrate.errors import JournalFailed, UserError
 from os_migrate.model import AttemptId, ServerId
 from os_migrate.nbd import Job, JobResult
-from os_migrate.step import STEPS, Step
+from os_migrate.step import STEPS, Reading, Step
 
 SCHEMA_VERSION = 2
 
@@ -113,6 +117,17 @@ class StepRecord:
     ended: float | None
 
 
+@dataclass
+class _Write:
+    """What a thread wants written."""
+
+    sql: str
+    values: tuple[object, ...]
+    synced: bool
+    written: bool = False
+    error: sqlite3.Error | None = None
+
+
 class Journal:
     """Read and write the journal; safe for several threads, and for readers in other processes."""
 
@@ -121,10 +136,12 @@ class Journal:
         self._path = path
         self._now = now
         self._lock = threading.RLock()
+        self._waiting: deque[_Write] = deque()
+        self._syncs = False
         with self._told():
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
             self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
+            self._sync_from_now_on(on=True)
             self._db.execute("PRAGMA foreign_keys=ON")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
@@ -179,11 +196,13 @@ class Journal:
 
     def enter_stage(self, attempt: AttemptId, stage: str) -> None:
         """Record which stage an attempt is in."""
-        self._write("UPDATE attempts SET stage = ? WHERE id = ?", (stage, attempt))
+        self._write("UPDATE attempts SET stage = ? WHERE id = ?", (stage, attempt), synced=False)
 
     def leave_stage(self, attempt: AttemptId, stage: str, seconds: float) -> None:
         """Record how long a stage took."""
-        self._write("INSERT INTO stages (attempt, name, seconds) VALUES (?, ?, ?)", (attempt, stage, seconds))
+        self._write(
+            "INSERT INTO stages (attempt, name, seconds) VALUES (?, ?, ?)", (attempt, stage, seconds), synced=False
+        )
 
     def stage_seconds(self, attempt: AttemptId) -> dict[str, float]:
         """Return how long each stage took, over all runs of an attempt, in order."""
@@ -200,13 +219,14 @@ class Journal:
 
     # Steps ---------------------------------------------------------------------------------------------------------
     def start(self, attempt: AttemptId, step: Step[Any]) -> None:
-        """Record that a step is about to act, for the first time or again."""
+        """Record that a step is about to act, for the first time or again. What only reads may be read again."""
         now = self._now()
         self._write(
             "INSERT INTO steps (attempt, number, key, kind, fields, state, started, tried) VALUES"
             " (?, (SELECT count(*) FROM steps WHERE attempt = ?), ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (attempt, key) DO UPDATE SET tried = excluded.tried",
             (attempt, attempt, step.key, type(step).__name__, _dump_step(step), StepState.STARTED, now, now),
+            synced=not isinstance(step, Reading),
         )
 
     def record(self, attempt: AttemptId, step: Step[Any], state: StepState, result: object | None = None) -> None:
@@ -215,11 +235,30 @@ class Journal:
         self._write(
             "UPDATE steps SET state = ?, result = coalesce(?, result), error = '', ended = ? WHERE attempt = ? AND key = ?",
             (state, dumped, self._now(), attempt, step.key),
+            synced=False,
         )
 
     def fail(self, attempt: AttemptId, step: Step[Any], error: str) -> None:
         """Record the error of a step or of its undo; its state stays."""
-        self._write("UPDATE steps SET error = ? WHERE attempt = ? AND key = ?", (error, attempt, step.key))
+        self._write(
+            "UPDATE steps SET error = ? WHERE attempt = ? AND key = ?", (error, attempt, step.key), synced=False
+        )
+
+    def sync(self) -> None:
+        """Bring on disk what was recorded so far: before an undo, which is not recorded before it acts.
+
+        A write that changes nothing would not do: SQLite leaves it out, and with it the sync.
+        """
+        try:
+            wal = os.open(f"{self._path}-wal", os.O_RDONLY)
+        except FileNotFoundError:  # nothing was recorded since it was last put into the database
+            return
+        try:
+            os.fsync(wal)
+        except OSError as error:
+            raise self._failed(error) from None
+        finally:
+            os.close(wal)
 
     def step(self, attempt: AttemptId, key: str) -> StepRecord | None:
         """Return what is known of a step."""
@@ -238,9 +277,58 @@ class Journal:
             rows = self._db.execute(sql, values).fetchall()
         return [_load_step(*row) for row in rows]
 
-    def _write(self, sql: str, values: tuple[object, ...]) -> None:
-        with self._lock, self._told():
-            self._db.execute(sql, values)
+    def _write(self, sql: str, values: tuple[object, ...], *, synced: bool = True) -> None:
+        """Write, and return when that is on disk, if `synced`. Who comes while the disk is at work is written with all who wait then."""
+        mine = _Write(sql, values, synced)
+        self._waiting.append(mine)
+        with self._lock:
+            if not mine.written:
+                self._commit_all()
+        with self._told():
+            if mine.error is not None:
+                raise mine.error
+
+    def _commit_all(self) -> None:
+        writes = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        try:
+            self._commit(writes)
+        except BaseException:  # a Ctrl-C: the others' are not lost with this thread
+            self._waiting.extendleft(write for write in reversed(writes) if not write.written)
+            raise
+
+    def _commit(self, writes: Sequence["_Write"]) -> None:
+        """Write all in one transaction; where one fails, each in its own, so that it is nobody else's error."""
+        try:
+            self._sync_from_now_on(on=any(write.synced for write in writes))
+            if len(writes) == 1:
+                self._db.execute(writes[0].sql, writes[0].values)
+            else:
+                self._together(writes)
+        except sqlite3.Error as error:
+            if len(writes) == 1:
+                writes[0].error = error
+            else:
+                for write in writes:
+                    self._commit([write])
+        for write in writes:
+            write.written = True
+
+    def _sync_from_now_on(self, *, on: bool) -> None:
+        """Let later transactions end when they are on disk, with all before them, or when the system has them."""
+        if on != self._syncs:
+            self._db.execute(f"PRAGMA synchronous={'FULL' if on else 'NORMAL'}")
+            self._syncs = on
+
+    def _together(self, writes: Sequence["_Write"]) -> None:
+        self._db.execute("BEGIN")
+        try:
+            for write in writes:
+                self._db.execute(write.sql, write.values)
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -248,10 +336,13 @@ class Journal:
         try:
             yield
         except sqlite3.Error as error:
-            raise JournalFailed(
-                f"can't use the journal {self._path}: {error}",
-                remedy="mend what is wrong with its disk; then `os-migrate resume` goes on",
-            ) from None
+            raise self._failed(error) from None
+
+    def _failed(self, error: Exception) -> JournalFailed:
+        return JournalFailed(
+            f"can't use the journal {self._path}: {error}",
+            remedy="mend what is wrong with its disk; then `os-migrate resume` goes on",
+        )
 
 
 def same_in_journal(one: Step[Any], other: Step[Any]) -> bool:

@@ -3,9 +3,10 @@
 Pure: it looks only at what it is given, and finds every problem at once. `Inventory` is what a destination holds, listed once a run.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from functools import cached_property
+from typing import TypeVar
 
 from os_migrate.errors import PlanError, Problem
 from os_migrate.model import (
@@ -41,9 +42,6 @@ from os_migrate.workload import (
     WorkloadPort,
 )
 
-HOST_DISKS: Final = 24
-"""How many volumes a conversion host can take beside its own disk: QEMU's usual PCI slots, less what else needs one."""
-
 N = TypeVar("N", bound=Named)
 
 
@@ -65,6 +63,11 @@ class Inventory:
     availability_zones: Sequence[Named]
     ports: Sequence[Port]
     floating_ips: Sequence[FloatingIp]
+
+    @cached_property
+    def holders(self) -> Mapping[tuple[NetworkId, str], Port]:
+        """Return the ports by the addresses that they hold."""
+        return {(port.network_id, ip.ip_address): port for port in self.ports for ip in port.fixed_ips}
 
 
 @dataclass(frozen=True)
@@ -218,12 +221,12 @@ def claims(workload: Workload, target: Target) -> Iterator[str]:
         yield from (f"volume {choice.uuid}" for choice in brought if choice.uuid)
 
 
-def host_problems(*, source: bool, destination: bool) -> list[Problem]:
-    """Return which conversion hosts lack."""
+def host_problems(*, source: bool, destination: bool, of: str = "") -> list[Problem]:
+    """Return which conversion hosts lack; `of` names their pair."""
     sides = (("source", source), ("destination", destination))
     return [
         Problem(
-            f"{side} conversion host", "it isn't there, and disks are to be copied", "run `os-migrate hosts deploy`"
+            f"{side} conversion host{of}", "it isn't there, and disks are to be copied", "run `os-migrate hosts deploy`"
         )
         for side, there in sides
         if not there
@@ -305,9 +308,8 @@ def _port(port: WorkloadPort, workload: Workload, look: _Lookup) -> PortSpec:
             fits=lambda s: not network_id or s.network_id == network_id,
         )
         fixed_ips.append(FixedIp(SubnetId(subnet_id), fixed.ip_address))
-    taken = {(p.network_id, ip.ip_address): p for p in look.inventory.ports for ip in p.fixed_ips}
     for ip in fixed_ips:
-        if holder := taken.get((network_id, ip.ip_address)):
+        if holder := look.inventory.holders.get((network_id, ip.ip_address)):
             look.problem(
                 f"address {ip.ip_address} is taken by port {holder.id} in the destination", "free it or edit ports"
             )

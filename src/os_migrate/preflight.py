@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from os_migrate.errors import HostError, NotFound, PlanError, Problem
+from os_migrate.errors import HostError, PlanError, Problem
 from os_migrate.hosts.check import link_problems
-from os_migrate.model import ServerId, Side
-from os_migrate.plan import HOST_DISKS, Inventory, claims, host_problems, resolve, source_problems, twin_of
-from os_migrate.settings import Settings
+from os_migrate.model import GIB, Side
+from os_migrate.plan import Inventory, claims, host_problems, resolve, source_problems, twin_of
+from os_migrate.settings import Order, Settings
 from os_migrate.workload import Workload
-from os_migrate.world import Cloud, World
+from os_migrate.world import Cloud, Host, World
 
 
 def take_inventory(cloud: Cloud) -> Inventory:
@@ -36,11 +36,11 @@ class Preflight:
 
     def __init__(self, world: World, settings: Settings, workloads: Sequence[Workload]) -> None:
         self.inventory = take_inventory(world.destination)
-        self._world = world
         self._settings = settings
         self._servers = {server.id: server for server in world.source.servers()}
         self._volumes = world.source.volumes()
-        self._hosts = {h.server_id for h in (world.source_host, world.destination_host) if h is not None}
+        self._hosts = {host.server_id for side in Side for host in world.hosts(side)}
+        self._boot_disks_gib = _boot_disks_gib(world.source) if settings.workloads.order is Order.SMALLEST else {}
         self._host_problems = _host_problems(world, settings) if any(self._is_to_copy(w) for w in workloads) else []
         self._claimed: dict[str, Workload] = {}
 
@@ -49,6 +49,18 @@ class Preflight:
         if twin := twin_of(workload, self.inventory.servers):
             return f"already migrated: server {twin.id}"
         return "it is a conversion host" if workload.id in self._hosts else ""
+
+    def bytes_to_copy(self, workload: Workload) -> int:
+        """Return how large the disks are that are copied. A local boot disk counts with the size that its flavor gives it."""
+        migration, params = workload.migration, workload.params
+        if not migration.data_copy:
+            return 0
+        sizes = [volume.size_bytes for volume in params.volumes]
+        server = self._servers.get(workload.id)
+        local = self._boot_disks_gib.get(server.flavor_name, 0) * GIB if server and params.image_ref else None
+        if local is not None:
+            sizes.insert(0, local)
+        return sum(sizes if migration.boot_disk_copy else sizes[1:])
 
     def problems(self, workload: Workload) -> list[Problem]:
         """Return all that keeps a workload from being migrated."""
@@ -60,7 +72,7 @@ class Preflight:
         problems = source_problems(workload, server, self._volumes, stop=stop)
         if workload.copies:
             problems += self._host_problems
-            problems += _slot_problems(self._world, workload)
+            problems += _slot_problems(self._settings, workload)
         try:
             wanted = claims(workload, resolve(workload, self.inventory))
         except PlanError as unresolved:
@@ -76,45 +88,41 @@ class Preflight:
         return workload.copies and not self.reason_to_skip(workload)
 
 
+def _boot_disks_gib(source: Cloud) -> dict[str, int]:
+    return {flavor.name: flavor.disk_gib for flavor in source.flavors()}
+
+
 def _host_problems(world: World, settings: Settings) -> list[Problem]:
     """Return why the conversion hosts can't be used: absent, unreachable, without a tool, or without a link."""
-    problems = host_problems(source=world.source_host is not None, destination=world.destination_host is not None)
-    for side, host in ((Side.SOURCE, world.source_host), (Side.DESTINATION, world.destination_host)):
-        if host is None:
-            continue
-        where = f"{side} conversion host {host.name!r}"
-        try:
-            if missing := host.missing_tools():
-                problems.append(Problem(where, f"it lacks {', '.join(missing)}", "run `os-migrate hosts deploy`"))
-        except HostError as error:
-            problems.append(Problem(where, error.what, error.remedy))
-    source, destination = world.source_host, world.destination_host
-    if not problems and settings.conversion.link and source is not None and destination is not None:
-        problems.extend(link_problems(settings, destination, source.server_id, source.address))
+    problems: list[Problem] = []
+    for number, pair in enumerate(world.pairs, 1):
+        of = f" of pair {number}" if len(world.pairs) > 1 else ""
+        problems += host_problems(source=pair.source is not None, destination=pair.destination is not None, of=of)
+        for side in Side:
+            if (host := pair.host(side)) is not None:
+                problems += _tool_problems(side, host)
+        if not problems and settings.conversion.link and pair.source is not None and pair.destination is not None:
+            source, user = pair.source, settings.conversion.ssh_user
+            problems += link_problems(user, source.name, source.server_id, source.address, pair.destination)
     return problems
 
 
-def _slot_problems(world: World, workload: Workload) -> Iterator[Problem]:
-    """Yield the conversion hosts that can't take all disks of a workload at a time."""
-    if workload.copied_disks <= HOST_DISKS:
-        return
-    for side, host in ((Side.SOURCE, world.source_host), (Side.DESTINATION, world.destination_host)):
-        if host is not None and not _has_scsi(world.cloud(side), host.server_id):
-            yield Problem(
-                f"{side} conversion host {host.name!r}",
-                f"it takes {HOST_DISKS} disks, and {workload.copied_disks} are to be copied",
-                "deploy hosts from an image with hw_disk_bus=scsi and hw_scsi_model=virtio-scsi",
-            )
+def _slot_problems(settings: Settings, workload: Workload) -> Iterator[Problem]:
+    """Yield that no conversion host takes all disks of a workload at a time."""
+    slots = settings.conversion.disks
+    if workload.copied_disks > slots:
+        yield Problem(
+            "conversion hosts",
+            f"each takes {slots} disks, and {workload.copied_disks} are to be copied",
+            "deploy hosts from an image with hw_disk_bus=scsi and hw_scsi_model=virtio-scsi, which take more; then set"
+            " os_migrate_conversion_host_disks",
+        )
 
 
-def _has_scsi(cloud: Cloud, server_id: ServerId) -> bool:
-    """Say whether a server's disks are on a SCSI bus, which has room for hundreds, by what it was booted from."""
+def _tool_problems(side: Side, host: Host) -> list[Problem]:
+    where = f"{side} conversion host {host.name!r}"
     try:
-        server = cloud.server(server_id)
-        if server.image_id is not None:
-            properties = cloud.image(server.image_id).properties
-        else:
-            properties = cloud.volume(server.volumes[0].volume_id).image_metadata
-    except (NotFound, IndexError):
-        return False
-    return properties.get("hw_disk_bus") == "scsi"
+        missing = host.missing_tools()
+    except HostError as error:
+        return [Problem(where, error.what, error.remedy)]
+    return [Problem(where, f"it lacks {', '.join(missing)}", "run `os-migrate hosts deploy`")] if missing else []

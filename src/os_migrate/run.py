@@ -1,6 +1,6 @@
 """The runner: it performs steps and undoes them, and writes to the journal before and after.
 
-    perform   journal `started` > do > journal `made` > settle > journal `done`
+    perform   journal `started` > do > journal `made` > settle > journal `done` (`made` is left out where nothing settles)
               a step that is recorded as done returns its recorded result; one that a crash left open is looked for
               before it is done (again)
     undo      steps in reverse order; a step whose handle is unknown is looked for first
@@ -142,8 +142,10 @@ class Run:
             made = record.result if record else None
             if made is None:
                 made = self.patiently(step.key, lambda tries: self._do(step, look=record is not None or tries > 0))
-            self.journal.record(self.attempt.id, step, StepState.MADE, made)
-            result = self.patiently(step.key, lambda _: step.settle(self.world, tag, made))
+            result = made
+            if type(step).settle is not Step.settle:  # else the effect is whole at once, and the next record says it
+                self.journal.record(self.attempt.id, step, StepState.MADE, made)
+                result = self.patiently(step.key, lambda _: step.settle(self.world, tag, made))
         except OSMigrateError as error:
             self.journal.fail(self.attempt.id, step, str(error))
             self.world.events.tell(StepFailed(workload=self.attempt.server_id, step=step.key, error=str(error)))
@@ -182,6 +184,7 @@ class Run:
     def undo(self, *lifetimes: Lasts) -> None:
         """Undo the steps of the given lifetimes, last first; go on past failures and raise RollbackIncomplete at the end."""
         failures: list[tuple[StepRecord, OSMigrateError]] = []
+        self.journal.sync()
         for record in reversed(self.steps()):
             if record.state is StepState.UNDONE or record.step.lifetime not in lifetimes:
                 continue

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,7 @@ from os_migrate.hosts.hosting import Clouds, find_host, find_server, open_remote
 from os_migrate.journal import Journal
 from os_migrate.model import Side
 from os_migrate.settings import Settings
-from os_migrate.world import Cloud, Host, SystemClock, World
+from os_migrate.world import Cloud, Host, HostPair, SystemClock, World
 
 JOURNAL_FILE: Final = "journal.sqlite"
 LOCK_FILE: Final = "os-migrate.lock"
@@ -60,18 +61,21 @@ def open_session(settings: Settings, events: Events, *, hosts: bool, lock: bool)
             stack.enter_context(locked(settings.data_dir))
         journal = stack.enter_context(open_journal(settings.data_dir))
         clock = SystemClock()
-        source, destination = (
-            clouds.connect(cloud, settings.clouds_path, name=side.value, clock=clock, tell=events.tell_of_work)
-            for side, cloud in ((Side.SOURCE, settings.source), (Side.DESTINATION, settings.destination))
+        connect = partial(
+            clouds.connect, clock=clock, tell=events.tell_of_work, calls_at_once=settings.api_calls_parallel
         )
+        source = connect(settings.source, settings.clouds_path, name="source")
+        destination = connect(settings.destination, settings.clouds_path, name="destination")
         project_id = _log_in(source, destination)
         claim(settings.data_dir, project_id)
         sides: Clouds = {Side.SOURCE: source, Side.DESTINATION: destination}
+        first, *others = _open_hosts(stack, sides, settings) if hosts else [HostPair(None, None)]
         world = World(
             source=source,
             destination=destination,
-            source_host=_open_host(stack, sides, settings, Side.SOURCE) if hosts else None,
-            destination_host=_open_host(stack, sides, settings, Side.DESTINATION) if hosts else None,
+            source_host=first.source,
+            destination_host=first.destination,
+            other_pairs=tuple(others),
             events=events,
             clock=clock,
             timeout_s=settings.workloads.timeout_s,
@@ -94,6 +98,13 @@ def _log_in(source: Cloud, destination: Cloud) -> str:
     if errors:
         raise errors[0]
     return projects[0]
+
+
+def _open_hosts(stack: ExitStack, sides: Clouds, settings: Settings) -> list[HostPair]:
+    return [
+        HostPair(_open_host(stack, sides, of_pair, Side.SOURCE), _open_host(stack, sides, of_pair, Side.DESTINATION))
+        for of_pair in settings.by_pair()
+    ]
 
 
 def _open_host(stack: ExitStack, sides: Clouds, settings: Settings, side: Side) -> Host | None:

@@ -5,7 +5,8 @@ docs/settings.md lists them all). `files.config` reads the file; this module onl
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 
 from os_migrate.model import Side
@@ -70,8 +71,13 @@ class HostSettings:
 
 @dataclass(frozen=True)
 class ConversionSettings:
-    """What both conversion hosts share."""
+    """What all conversion hosts share. `disks` is how many volumes one can take beside its own disk.
 
+    The default is QEMU's usual PCI slots, less what else needs one.
+    """
+
+    pairs: int = 1
+    disks: int = 24
     subnet_cidr: str = "192.168.10.0/24"
     subnet_alloc_start: str = "192.168.10.10"
     subnet_alloc_end: str = "192.168.10.99"
@@ -89,6 +95,13 @@ class ConversionSettings:
     reboot: bool = False
 
 
+class Order(StrEnum):
+    """In which order workloads begin."""
+
+    FILE = "file"
+    SMALLEST = "smallest"
+
+
 @dataclass(frozen=True)
 class WorkloadSettings:
     """How workloads are migrated; the resource decides where a value is None."""
@@ -100,6 +113,7 @@ class WorkloadSettings:
     boot_volume_prefix: str = "os-migrate-"
     timeout_s: float = 1800.0
     parallel: int = 4
+    order: Order = Order.FILE
 
 
 @dataclass(frozen=True)
@@ -113,12 +127,6 @@ class TransferSettings:
     connections: int = 1
     limit_mbit: float | None = None
     pair_limit_mbit: float | None = None
-
-    @property
-    def limit_bytes_s(self) -> float | None:
-        """Return what a pair of conversion hosts may send, in bytes a second."""
-        limits = [limit for limit in (self.limit_mbit, self.pair_limit_mbit) if limit is not None]
-        return min(limits) * 1_000_000 / 8 if limits else None
 
 
 @dataclass(frozen=True)
@@ -145,10 +153,30 @@ class Settings:
     images: ImageSettings = ImageSettings()
     filters: Mapping[str, NameFilter] = field(default_factory=dict)
     validate_files: bool = True
+    api_calls_parallel: int = 8
 
     def host(self, side: Side) -> HostSettings:
         """Return the settings of the conversion host on a side."""
         return self.source_host if side is Side.SOURCE else self.destination_host
+
+    @property
+    def limit_bytes_s(self) -> float | None:
+        """Return what a pair of conversion hosts may send, in bytes a second: each has an equal part of the run's."""
+        of_run, of_pair = self.transfer.limit_mbit, self.transfer.pair_limit_mbit
+        limits = [] if of_run is None else [of_run / self.conversion.pairs]
+        limits += [] if of_pair is None else [of_pair]
+        return min(limits) * 1_000_000 / 8 if limits else None
+
+    def by_pair(self) -> "tuple[Settings, ...]":
+        """Return these settings for each pair of conversion hosts: the first has the names as they are, another its number too."""
+        return (self, *(self._of_pair(number) for number in range(2, self.conversion.pairs + 1)))
+
+    def _of_pair(self, number: int) -> "Settings":
+        return replace(
+            self,
+            source_host=replace(self.source_host, host_name=f"{self.source_host.host_name}-{number}"),
+            destination_host=replace(self.destination_host, host_name=f"{self.destination_host.host_name}-{number}"),
+        )
 
     def filter(self, kind: str) -> NameFilter:
         """Return the filter for a kind of resource ("workloads", "networks", ...)."""

@@ -26,7 +26,6 @@ from os_migrate.events import BatchStarted, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Journal
 from os_migrate.model import GIB, ServerId, Side, VolumeId
 from os_migrate.nbd import Coverage, ScanJob, ScanResult
-from os_migrate.plan import HOST_DISKS
 from os_migrate.pool import Work, at_once
 from os_migrate.report import DiskReport, WorkloadReport
 from os_migrate.run import Run, our_fault
@@ -93,26 +92,28 @@ def verify(world: World, proofs: Sequence[WorkloadReport], settings: Settings) -
         HostError: there is no conversion host to read the disks on.
         Interrupted: the operator stopped it.
     """
-    for side in Side if any(proof.disks for proof in proofs) else ():
-        world.host(side)
+    for pair in world.pairs if any(proof.disks for proof in proofs) else ():
+        for side in Side:
+            world.through(pair).host(side)
     with TemporaryDirectory() as directory, closing(Journal(Path(directory) / "journal.sqlite")) as journal:
         works = [Work(partial(_verify, world, journal, proof, settings), 1) for proof in proofs]
         world.events.tell(BatchStarted(total=sum(bool(proof.disks) for proof in proofs)))
         try:
-            return at_once(works, threads=settings.workloads.parallel, slots=HOST_DISKS, stop=world.clock.stop)
+            lanes = [settings.conversion.disks] * len(world.pairs)
+            return at_once(works, threads=settings.workloads.parallel, lanes=lanes, stop=world.clock.stop)
         except KeyboardInterrupt:
             remedy = f"`{AGAIN}` removes what it made; then verify again"
             raise Interrupted("stopped during the verification", remedy=remedy) from None
 
 
-def _verify(world: World, journal: Journal, proof: WorkloadReport, settings: Settings) -> Verification:
+def _verify(world: World, journal: Journal, proof: WorkloadReport, settings: Settings, pair: int) -> Verification:
     server_id, name = proof.source_server_id, proof.name
     if not proof.disks:
         return Verification(server_id, name, detail=proof.proof)
     attempt = journal.begin(server_id, name)
     began = time.monotonic()
     world.events.tell(WorkloadStarted(workload=server_id, name=name, attempt=attempt.id, activity="verify"))
-    found = _carry_out(Run(world, journal, attempt, settings, again=AGAIN), proof)
+    found = _carry_out(Run(world.through(world.pairs[pair]), journal, attempt, settings, again=AGAIN), proof)
     seconds = time.monotonic() - began
     outcome, detail = ("failed", str(found.error)) if found.error else ("verified", "")
     world.events.tell(WorkloadEnded(workload=server_id, name=name, outcome=outcome, detail=detail, seconds=seconds))

@@ -7,7 +7,7 @@ Calls raise the errors of `errors.py` and nothing else. A deletion of what is no
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from os_migrate.errors import HostError
@@ -277,8 +277,23 @@ class SystemClock:
 
 
 @dataclass(frozen=True)
+class HostPair:
+    """A conversion host on each side, linked to each other; None for one that isn't there."""
+
+    source: Host | None
+    destination: Host | None
+
+    def host(self, side: Side) -> Host | None:
+        """Return the host on a side."""
+        return self.source if side is Side.SOURCE else self.destination
+
+
+@dataclass(frozen=True)
 class World:
-    """All that steps act on. Hosts are None where a run copies nothing."""
+    """All that steps act on. Hosts are None where a run copies nothing.
+
+    An attempt goes through one pair of hosts: `source_host` and `destination_host`. `other_pairs` are those of other attempts.
+    """
 
     source: Cloud
     destination: Cloud
@@ -287,18 +302,35 @@ class World:
     events: Events
     clock: Clock
     timeout_s: float = 1800.0
+    other_pairs: tuple[HostPair, ...] = ()
 
     def cloud(self, side: Side) -> Cloud:
         """Return the cloud on a side."""
         return self.source if side is Side.SOURCE else self.destination
 
-    def host(self, side: Side) -> Host:
-        """Return the conversion host on a side.
+    @property
+    def pairs(self) -> tuple[HostPair, ...]:
+        """Return all pairs of conversion hosts, that of the attempt first."""
+        return (HostPair(self.source_host, self.destination_host), *self.other_pairs)
+
+    def through(self, pair: HostPair) -> "World":
+        """Return the world of an attempt that goes through a pair."""
+        others = tuple(other for other in self.pairs if other != pair)
+        return replace(self, source_host=pair.source, destination_host=pair.destination, other_pairs=others)
+
+    def hosts(self, side: Side) -> list[Host]:
+        """Return all conversion hosts on a side that are there."""
+        return [host for pair in self.pairs if (host := pair.host(side)) is not None]
+
+    def host(self, side: Side, server_id: ServerId | None = None) -> Host:
+        """Return the attempt's conversion host on a side, or that of a given server.
 
         Raises:
             HostError: it was deleted since an attempt began that needs it.
         """
-        host = self.source_host if side is Side.SOURCE else self.destination_host
+        own = self.pairs[0].host(side)
+        host = own if server_id is None else next((h for h in self.hosts(side) if h.server_id == server_id), None)
         if host is None:
-            raise HostError(f"the {side} conversion host isn't there", remedy="run `os-migrate hosts deploy`")
+            which = f" {server_id}" if server_id is not None else ""
+            raise HostError(f"the {side} conversion host{which} isn't there", remedy="run `os-migrate hosts deploy`")
         return host

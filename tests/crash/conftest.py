@@ -24,10 +24,10 @@ def scenes() -> Scenes:
     """Return what makes a scene that is gone when its block ends."""
 
     @contextmanager
-    def scene(*shapes: Shape, latency: Latency = PROMPT) -> Iterator[Scene]:
+    def scene(*shapes: Shape, latency: Latency = PROMPT, pairs: int = 1) -> Iterator[Scene]:
         with (
             tempfile.TemporaryDirectory(dir=SHM if SHM.is_dir() else None) as directory,
-            closing(Scene(Path(directory), *shapes, latency=latency)) as made,
+            closing(Scene(Path(directory), *shapes, latency=latency, pairs=pairs)) as made,
         ):
             yield made
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from os_migrate import batch, cleanup
 from os_migrate.batch import Outcome, Result
 from os_migrate.events import Events
-from os_migrate.journal import AttemptState, Journal
-from os_migrate.model import ImageId, Loan, ServerId, ServerStatus, Tag
+from os_migrate.journal import AttemptState
+from os_migrate.model import Loan, ServerId, ServerStatus, Tag
 from os_migrate.settings import Settings, WorkloadSettings
 from os_migrate.workload import FloatingIpMode, PortCreationMode, Workload
-from os_migrate.world import World
+from os_migrate.world import HostPair, World
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.host import FakeHost
-from tests.fakes.journal import TestJournal
+from tests.fakes.journal import TestJournal, lose_power
 from tests.fakes.seam import FakeClock, Hook, QuickClock, Seam
 from tests.fakes.state import PROMPT, Latency
 from tests.fakes.workloads import Shape, add_host, add_workload, expected_disks, furnish
@@ -33,6 +33,7 @@ class Scene:
         latency: Latency = PROMPT,
         parallel: int = 1,
         names: Sequence[str] | None = None,
+        pairs: int = 1,
     ) -> None:
         self.seam = Seam()
         self.clock = FakeClock() if parallel == 1 else QuickClock(self.seam, 200)
@@ -46,6 +47,7 @@ class Scene:
         self.destination = FakeCloud("destination", self.clock, self.seam, latency)
         furnish(self.source, self.destination)
         self.seam.checks.append(self._check)
+        self._pairs = pairs
         self._add_hosts()
         self.shapes = shapes
         self.workloads = [
@@ -58,7 +60,7 @@ class Scene:
         )
         self.events = Events()
         self._path = directory / "journal.sqlite"
-        self.journal: Journal = TestJournal(self._path, self.seam, self.clock)
+        self.journal = TestJournal(self._path, self.seam, self.clock)
         for cloud in (self.source, self.destination):
             cloud.hold_dear()
         self.before = self.picture()
@@ -73,14 +75,40 @@ class Scene:
             self.events,
             self.clock,
             timeout_s=300.0,
+            other_pairs=self.other_pairs,
         )
 
     def _add_hosts(self) -> None:
-        self.source_host = FakeHost("source host", self.source, add_host(self.source, "conv"), self.clock)
-        host_id = add_host(self.destination, "conv")
-        self.destination_host = FakeHost("destination host", self.destination, host_id, self.clock)
-        self.destination_host.peer = self.source_host
-        self.hosts = (self.source_host, self.destination_host)
+        """Add the pairs of conversion hosts; `hosts` has them pair by pair, the source's before the destination's."""
+        self.hosts: tuple[FakeHost, ...] = ()
+        for number in range(1, self._pairs + 1):
+            suffix = f" {number}" if number > 1 else ""
+            pair = [
+                FakeHost(f"{cloud.name} host{suffix}", cloud, add_host(cloud, f"conv{suffix}"), self.clock)
+                for cloud in (self.source, self.destination)
+            ]
+            pair[1].peer = pair[0]
+            self.hosts += tuple(pair)
+        self.show_all_pairs()
+
+    def show_all_pairs(self) -> None:
+        """Let the engine see all pairs, in their order."""
+        first, *others = (HostPair(*self.hosts[n : n + 2]) for n in range(0, len(self.hosts), 2))
+        self._show(first, *others)
+
+    def hide_first_pair(self) -> None:
+        """Let the engine see all pairs but the first: somebody changed the settings."""
+        self._show(*self.world.other_pairs)
+
+    def swap_pairs(self) -> None:
+        """Let the engine see the pairs in the opposite order."""
+        self._show(*reversed(self.world.pairs))
+
+    def _show(self, first: HostPair, *others: HostPair) -> None:
+        assert isinstance(first.source, FakeHost)
+        assert isinstance(first.destination, FakeHost)
+        self.source_host, self.destination_host = first.source, first.destination
+        self.other_pairs = others
 
     def replace_hosts(self) -> None:
         """Delete both conversion hosts, and deploy new ones."""
@@ -91,14 +119,9 @@ class Scene:
             host.reboot()
         self._add_hosts()
 
-    def give_hosts_scsi(self) -> None:
-        """Let the conversion hosts have been booted from images that put their disks on a SCSI bus."""
-        for host in self.hosts:
-            image = host.cloud.add_image("scsi")
-            host.cloud._images[ImageId(image.id)].view = replace(image, properties={"hw_disk_bus": "scsi"})
-            machine = host.cloud._machines[host.server_id]
-            machine.view = replace(machine.view, image_id=ImageId(image.id))
-        self.before = self.picture()
+    def let_hosts_take(self, disks: int) -> None:
+        """Set how many disks each conversion host takes."""
+        self.settings = replace(self.settings, conversion=replace(self.settings.conversion, disks=disks))
 
     def close(self) -> None:
         self.journal.close()
@@ -121,6 +144,7 @@ class Scene:
     def cleanup(self, hook: Hook | None = None) -> list[Outcome]:
         """Do as a new process does that has lost the journal."""
         self._path.unlink()
+        self.journal.log.clear()
         self._restart(hook)
         return cleanup.clean_up(self.world, cleanup.find(self.world, ()), self.settings)
 
@@ -147,14 +171,19 @@ class Scene:
         for host in self.hosts:
             host.held.clear()
         self.seam.hook = hook or Hook()
-        self.journal = TestJournal(self._path, self.seam, self.clock)
+        self.journal = TestJournal(self._path, self.seam, self.clock, self.journal.log)
+
+    def lose_power(self) -> None:
+        """Leave of the journal what is on disk when the migrator's machine loses power."""
+        self.journal.close()
+        lose_power(self._path, self.journal.log)
+        self._restart(None)
 
     # Ends ------------------------------------------------------------------------------------------------------------
     def picture(self) -> tuple[dict[str, object], dict[str, object]]:
         """Return all that is there, but for the conversion hosts."""
-        return self.source.picture(self.source_host.server_id), self.destination.picture(
-            self.destination_host.server_id
-        )
+        ids = [host.server_id for host in self.hosts]
+        return self.source.picture(*ids), self.destination.picture(*ids)
 
     def assert_nothing_left(self) -> None:
         """Check what holds after every end: nothing of ours, nothing violated."""

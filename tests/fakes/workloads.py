@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 
 from os_migrate.model import ImageId, ServerId, VolumeId
 from os_migrate.workload import (
@@ -81,7 +82,7 @@ def furnish(source: FakeCloud, destination: FakeCloud) -> None:
     for cloud in (source, destination):
         cloud.add_flavor("m1.small")
         cloud.add_network("public", "203.0.113.0/24", is_external=True)
-        cloud.add_network("private", "10.0.0.0/24")
+        cloud.add_network("private", "10.0.0.0/16")
         cloud.add_security_group("web")
         cloud.add_keypair("alice")
         cloud.add_volume_type("default")
@@ -117,7 +118,7 @@ def add_workload(
     )
     source.let_guests_write()
     port_id = next(iter(source._machines[server_id].ports))
-    address, mac = f"10.0.0.{77 + offset}", f"fa:16:3e:aa:bb:{offset:02x}"
+    address, mac = str(ip_address("10.0.0.77") + offset), f"fa:16:3e:aa:{0xBB + offset // 256:02x}:{offset % 256:02x}"
     floating = f"203.0.113.{77 + offset}"
     if shape.floating_ip is not FloatingIpMode.SKIP:
         source.add_floating_ip(source._networks[0], floating, port_id)

@@ -88,6 +88,11 @@ def content(journal: Journal) -> Content:
     return [(attempt, journal.steps(attempt.id)) for attempt in journal.attempts()]
 
 
+def begun(content: Content) -> list[tuple[str, list[str]]]:
+    """Return the state of each attempt, and the steps that have begun: how far they are is found out again."""
+    return [(attempt.state, [record.step.key for record in steps]) for attempt, steps in content]
+
+
 def content_of(path: Path) -> Content:
     journal = Journal(path)
     try:
@@ -115,7 +120,7 @@ def test_each_effect_is_in_the_journal_on_the_disk_before_it_happens(disk, tmp_p
     for instant, known in zip(disk.instants, watching.known, strict=True):
         with disk.after(instant) as directory:
             found = content_of(directory / "journal.sqlite")
-        assert found == known
+        assert begun(found) == begun(known)
         ((_, steps),) = found
         began |= {record.step.key for record in steps if record.state is StepState.STARTED}
     assert {"CreateServer:twin", "StopServer:source"} <= began

@@ -22,6 +22,8 @@ from os_migrate.events import WorkloadEnded, WorkloadStarted
 from os_migrate.journal import AttemptState, Journal
 from os_migrate.model import ServerStatus
 from os_migrate.preflight import Preflight
+from os_migrate.settings import Order
+from os_migrate.world import HostPair
 from tests.crash.instants import KillAt, die
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.scene import Scene
@@ -372,7 +374,7 @@ def test_ctrl_c_before_anything_began_names_nothing_to_resume(scene):
     assert "resume" not in caught.value.remedy
 
 
-def stop():
+def stop(_pair):
     raise KeyboardInterrupt
 
 
@@ -436,20 +438,119 @@ def test_failure_of_one_does_not_touch_those_beside_it(tmp_path):
     assert Counter(results(outcomes)) == {Result.MIGRATED: 3, Result.ROLLED_BACK: 1}
 
 
-def test_hosts_never_get_more_disks_than_they_can_take(tmp_path, monkeypatch):
-    monkeypatch.setattr(batch, "HOST_DISKS", 6)
-    scene = Scene(tmp_path, *[RICH] * 5, parallel=5)
+class WatchDisks(Hook):
+    """Note the most disks that each source host had at a time."""
 
-    class Watch(Hook):
-        most = 0
+    def __init__(self, scene):
+        super().__init__()
+        self.hosts = [host for host in scene.hosts if host.cloud is scene.source]
+        self.most = [0 for _ in self.hosts]
 
-        def before(self, call):
-            host = scene.source._machines[scene.source_host.server_id]
-            self.most = max(self.most, len(host.view.volumes))
+    def before(self, call):
+        disks = [len(host.cloud._machines[host.server_id].view.volumes) for host in self.hosts]
+        self.most = [max(pair) for pair in zip(self.most, disks, strict=True)]
 
-    watch = Watch()
+
+@pytest.mark.parametrize("pairs", [1, 2])
+def test_hosts_never_get_more_disks_than_they_can_take(tmp_path, pairs):
+    scene = Scene(tmp_path, *[RICH] * 5, parallel=5, pairs=pairs)
+    scene.settings = replace(scene.settings, conversion=replace(scene.settings.conversion, disks=6))
+    watch = WatchDisks(scene)
     scene.assert_migrated(scene.migrate(watch))
-    assert watch.most == 6
+    assert watch.most == [6] * pairs
+
+
+def test_disks_of_attempts_that_were_left_open_are_counted(tmp_path):
+    scene = Scene(tmp_path, RICH, *[RICH] * 3, parallel=3)
+    scene.settings = replace(
+        scene.settings,
+        workloads=replace(scene.settings.workloads, cleanup_on_failure=False),
+        conversion=replace(scene.settings.conversion, disks=9),
+    )
+    all_of_them, scene.workloads = scene.workloads, scene.workloads[:1]
+    scene.migrate(FailVerb("create_port", CloudError("no")))
+    assert scene.state is AttemptState.FAILED
+    scene.workloads = all_of_them[1:]
+    watch = WatchDisks(scene)
+    assert results(scene.migrate(watch)) == [Result.MIGRATED] * 3
+    assert watch.most == [9]
+
+
+def begins(scene):
+    """Return the list in which the names of workloads appear as they begin."""
+    names = []
+    scene.events.subscribe(lambda event: names.append(event.name) if isinstance(event, WorkloadStarted) else None)
+    return names
+
+
+@pytest.mark.parametrize(("order", "began"), [(Order.FILE, [0, 1, 2, 3]), (Order.SMALLEST, [3, 2, 1, 0])])
+def test_workloads_begin_in_the_order_that_is_set(tmp_path, order, began):
+    three, kept = BY_NAME["image_copied_three_volumes"], BY_NAME["image_kept_no_volume"]
+    scene = Scene(tmp_path, three, RICH, LOCAL, kept)
+    scene.settings = replace(scene.settings, workloads=replace(scene.settings.workloads, order=order))
+    names = begins(scene)
+    scene.assert_migrated(scene.migrate())
+    assert names == [f"web {number}" for number in began]
+
+
+def test_preflight_looks_at_all_pairs(tmp_path):
+    scene = Scene(tmp_path, RICH, pairs=2)
+    scene.hosts[3].lacks = ("nbdkit",)
+    (outcome,) = scene.migrate()
+    assert "destination conversion host 'destination host 2': it lacks nbdkit" in outcome.detail
+    world = replace(scene.world, other_pairs=(HostPair(None, scene.hosts[3]),))
+    scene.hosts[3].lacks = ()
+    (outcome,) = batch.migrate(world, scene.journal, scene.workloads, scene.settings)
+    assert "source conversion host of pair 2: it isn't there" in outcome.detail
+
+
+def died_in_its_copy(tmp_path):
+    scene = Scene(tmp_path, RICH, pairs=2)
+    hook = Hook()
+    Scene(_fresh(scene), RICH, pairs=2).migrate(hook)
+    verbs = [call.verb for call in hook.calls]
+    assert die(scene.migrate, verbs.index("start CopyJob") + 5)
+    scene.seam.hook = Hook()
+    return scene
+
+
+def test_resumed_attempt_goes_on_through_its_own_pair(tmp_path):
+    scene = died_in_its_copy(tmp_path)
+    scene.swap_pairs()
+    hook = Hook()
+    scene.assert_migrated(scene.resume(hook))
+    used = {call.where for call in hook.calls if call.mutates and " host" in call.where}
+    assert used == {"source host", "destination host"}
+
+
+def test_attempt_whose_pair_the_settings_no_longer_name_is_refused_and_left_as_it_is(tmp_path):
+    scene = died_in_its_copy(tmp_path)
+    units = dict(scene.destination_host.units)
+    scene.hide_first_pair()
+    (outcome,) = scene.resume()
+    assert outcome.result is Result.FAILED
+    assert "os_migrate_conversion_host_pairs" in outcome.detail
+    assert scene.hosts[1].units == units
+    assert scene.state is AttemptState.RUNNING
+    scene.show_all_pairs()
+    scene.assert_migrated(scene.resume())
+
+
+def test_cloud_that_cannot_say_whether_the_pair_is_there_leaves_the_attempt_as_it_is(tmp_path):
+    scene = died_in_its_copy(tmp_path)
+    scene.hide_first_pair()
+    (outcome,) = scene.resume(FailVerb("server", CloudError("not now")))
+    assert (outcome.result, outcome.detail) == (Result.FAILED, "not now")
+    assert scene.state is AttemptState.RUNNING
+
+
+def test_attempt_whose_pair_is_deleted_is_undone(tmp_path):
+    scene = died_in_its_copy(tmp_path)
+    scene.hide_first_pair()
+    for host in scene.hosts[:2]:
+        host.cloud.delete_server(host.server_id)
+        host.reboot()
+    assert results(scene.resume()) == [Result.ROLLED_BACK]
 
 
 def test_run_that_is_stopped_leaves_all_that_ran_to_be_resumed(tmp_path):
@@ -512,24 +613,13 @@ def test_more_disks_than_a_host_has_slots_are_refused_before_a_server_is_stopped
     scene = Scene(tmp_path, Shape("many", boot=Boot.VOLUME, data_volumes=24, runs=True), RICH)
     many, rich = scene.migrate()
     assert (many.result, rich.result) == (Result.FAILED, Result.MIGRATED)
-    for side in ("source", "destination"):
-        assert f"{side} conversion host '{side} host': it takes 24 disks, and 25 are to be copied" in many.detail
+    assert "conversion hosts: each takes 24 disks, and 25 are to be copied" in many.detail
 
 
-def test_more_disks_than_virtio_has_slots_are_copied_by_hosts_with_scsi(tmp_path):
+def test_hosts_that_take_more_disks_get_them(tmp_path):
     scene = Scene(tmp_path, Shape("many", boot=Boot.VOLUME, data_volumes=24, runs=True))
-    scene.give_hosts_scsi()
+    scene.let_hosts_take(25)
     scene.assert_migrated(scene.migrate())
-
-
-def test_bus_of_a_host_whose_image_is_gone_counts_as_virtio(tmp_path):
-    scene = Scene(tmp_path, Shape("many", boot=Boot.VOLUME, data_volumes=24, runs=True))
-    scene.give_hosts_scsi()
-    cloud = scene.source
-    cloud.delete_image(cloud.server(scene.source_host.server_id).image_id)
-    (outcome,) = scene.migrate()
-    assert "source conversion host 'source host': it takes 24 disks" in outcome.detail
-    assert "destination conversion host" not in outcome.detail
 
 
 def same_address(one, two):

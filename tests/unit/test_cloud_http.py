@@ -2,6 +2,8 @@
 
 import logging
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -9,6 +11,7 @@ import requests_mock
 import stamina
 
 from os_migrate.cloud import connect
+from os_migrate.cloud.calls import Api, Service
 from os_migrate.errors import CloudError, CloudUnavailable, NotFound, UserError
 from os_migrate.model import (
     BlockDevice,
@@ -296,6 +299,60 @@ def test_lists_are_read_to_their_last_page(wire, cloud):
     wire.mocker.get(f"{GLANCE}/v2/images", json={"images": [{"id": "i1", "status": "active"}], "next": "/v2/images?x"})
     wire.mocker.get(f"{GLANCE}/v2/images?marker=i1", json={"images": []})
     assert [i.id for i in cloud.images()] == ["i1"]
+
+
+class SlowService:
+    """A connection, and all its services: it notes how many calls it has at a time."""
+
+    def __init__(self):
+        self.now = self.most = 0
+        self.session = self
+        self.hooks = {"response": []}
+        self.block_storage = self
+        self._lock = threading.Lock()
+
+    def request(self, *_args, **_kwargs):
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        time.sleep(0.02)
+        with self._lock:
+            self.now -= 1
+        answer = requests.Response()
+        answer.status_code = 200
+        answer._content = b"{}"
+        return answer
+
+
+def test_no_more_calls_than_allowed_are_made_at_a_time(clock):
+    service = SlowService()
+    api = Api("source", lambda: service, clock, lambda _: None, 2)
+    with ThreadPoolExecutor(6) as threads:
+        for read in [threads.submit(api.get, Service.BLOCK, "/volumes/v1", "read") for _ in range(12)]:
+            assert read.result() == {}
+    assert service.most == 2
+
+
+def test_pause_before_the_next_try_is_in_nobodys_way(wire, clock, monkeypatch):
+    cloud = connect(CloudSettings(auth=AUTH), None, name="source", clock=clock, calls_at_once=1)
+    wire.mocker.get(f"{CINDER}/volumes/v2", json={"volume": volume(id="v2")})
+    seen = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: seen.append(cloud.volume(VolumeId("v2")).id))
+    busy = {"status_code": 503, "headers": {"Retry-After": "7"}}
+    wire.mocker.get(f"{CINDER}/volumes/v1", [busy, {"json": {"volume": volume()}}])
+    cloud.volume(VolumeId("v1"))
+    assert seen == ["v2"]
+
+
+def test_flavor_of_an_old_cloud_is_read_once_for_all_servers(wire, clock):
+    wire.mocker.get(NOVA, json={"version": _version("v2.1", NOVA, "2.38", "2.1")})
+    cloud = connect(CloudSettings(auth=AUTH), None, name="source", clock=clock)
+    servers = [server(id=f"s{n}", flavor={"id": "f1"}) for n in range(3)]
+    wire.mocker.get(f"{NOVA}/servers/detail", json={"servers": servers})
+    wire.mocker.get(f"{NOVA}/flavors/f1", json={"flavor": {"name": "small"}})
+    for _ in range(2):
+        assert [s.flavor_name for s in cloud.servers()] == ["small"] * 3
+    assert len(wire.asked("GET", "/compute/v2.1/flavors/f1")) == 1
 
 
 # Waiting -----------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The settings file."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -219,3 +220,35 @@ def test_every_variable_is_documented_and_every_documented_one_exists():
     documented |= {n.replace("_x_", f"_{side}_") for n in documented if "_x_" in n for side in ("src", "dst")}
     assert set(VARIABLES) - documented == set()
     assert {n for n in documented if "_x_" not in n} - set(VARIABLES) == set()
+
+
+def test_one_address_is_refused_for_several_pairs():
+    given = {"os_migrate_data_dir": "x", "os_migrate_src_conversion_floating_ip_address": "192.0.2.1"}
+    assert load_settings(None, given).conversion.pairs == 1
+    with pytest.raises(PlanError, match="the address of one host") as raised:
+        load_settings(None, {**given, "os_migrate_conversion_host_pairs": "2"})
+    assert raised.value.problems[0].where == "--set os_migrate_src_conversion_floating_ip_address"
+
+
+def test_each_pair_has_the_names_of_the_first_with_its_number():
+    settings = load_settings(None, {"os_migrate_data_dir": "x", "os_migrate_conversion_host_pairs": "3"})
+    first, second, third = settings.by_pair()
+    assert first is settings
+    assert second.source_host == replace(settings.source_host, host_name="os_migrate_conv_src-2")
+    assert third.destination_host == replace(settings.destination_host, host_name="os_migrate_conv_dst-3")
+
+
+def test_order_is_one_that_there_is():
+    assert load_settings(None, {"os_migrate_data_dir": "x", "os_migrate_workloads_order": "smallest"}).workloads.order
+    with pytest.raises(PlanError, match="must be one of file, smallest"):
+        load_settings(None, {"os_migrate_data_dir": "x", "os_migrate_workloads_order": "biggest"})
+
+
+@pytest.mark.parametrize(
+    ("of_run", "of_pair", "pairs", "bytes_s"),
+    [(None, None, 2, None), (80, None, 1, 10e6), (80, None, 4, 2.5e6), (None, 8, 4, 1e6), (80, 8, 4, 1e6)],
+)
+def test_pairs_have_equal_parts_of_the_runs_bandwidth(of_run, of_pair, pairs, bytes_s):
+    settings = load_settings(None, {"os_migrate_data_dir": "x", "os_migrate_conversion_host_pairs": str(pairs)})
+    transfer = replace(settings.transfer, limit_mbit=of_run, pair_limit_mbit=of_pair)
+    assert replace(settings, transfer=transfer).limit_bytes_s == bytes_s

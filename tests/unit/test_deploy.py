@@ -134,8 +134,11 @@ def lets_in(cloud: FakeHostingCloud, network: str) -> bool:
 class FakeDeployable:
     """A host's side of the deployment."""
 
-    def __init__(self, stage: "Stage", cloud: FakeHostingCloud, *, reachable: bool, facts: HostFacts) -> None:
+    def __init__(
+        self, name: str, server_id: str, stage: "Stage", cloud: FakeHostingCloud, *, reachable: bool, facts: HostFacts
+    ) -> None:
         self.stage, self.cloud, self.reachable_now, self.now = stage, cloud, reachable, facts
+        self.name, self.server_id = name, server_id
         self.scripts: list[str] = []
         self.authorized, self.authorized_from = "", None
         self.link: tuple[str, str] | None = None
@@ -147,9 +150,10 @@ class FakeDeployable:
     def _let_in(self):
         return lets_in(self.cloud, self.stage.migrator)
 
-    def logs_in(self):
+    def logs_in(self, script):
         """Do as ssh does on the destination host: say what the link's command prints on the source host."""
-        source = self.stage.hosts["conv_src"]
+        source = self.stage.hosts[self.name.replace("dst", "src")]
+        assert f"HostKeyAlias={source.server_id} " in script
         if not lets_in(source.cloud, self.stage.peer):
             raise HostError("the script ended with 255: Connection timed out")
         assert source.authorized_from in {None, self.stage.peer}
@@ -171,7 +175,7 @@ class FakeDeployable:
         if text == SSH_CLIENT_SCRIPT:
             return f"{self.stage.migrator.removesuffix('/32')} 40022 192.168.10.12 22\n"
         if LINK_KEY in text:
-            return self.logs_in()
+            return self.logs_in(text)
         return f"boot {self.cloud.reboots}\n"
 
     def authorize_link(self, public_key, network):
@@ -209,8 +213,8 @@ class Stage:
         self.events = Events(self.notes.append)
 
     def open_host(self, name: str, server_id: ServerId, address: str) -> FakeDeployable:
-        cloud = self.clouds[Side.SOURCE if name == "conv_src" else Side.DESTINATION]
-        host = FakeDeployable(self, cloud, reachable=name not in self.unreachable, facts=self.facts)
+        cloud = self.clouds[Side.SOURCE if name.startswith("conv_src") else Side.DESTINATION]
+        host = FakeDeployable(name, server_id, self, cloud, reachable=name not in self.unreachable, facts=self.facts)
         self.hosts[name] = host
         return host
 
@@ -456,6 +460,81 @@ def test_one_side_alone_is_deployed_without_a_link(stage):
     assert stage.clouds[SOURCE].servers() == []
 
 
+# Several pairs ------------------------------------------------------------------------------------------------------------
+
+
+def names(stage):
+    return [sorted(server.name for server in cloud.servers()) for cloud in stage.clouds.values()]
+
+
+def test_every_pair_is_deployed_linked_checked_and_deleted(stage):
+    before = stage.inventory()
+    stage.set_conversion(pairs=3)
+    deployed = stage.deploy()
+    assert names(stage) == [[f"conv_{side}", f"conv_{side}-2", f"conv_{side}-3"] for side in ("src", "dst")]
+    assert len({host.address for host in deployed if host.side is SOURCE}) == 3
+    assert [kind for kind, _ in stage.clouds[SOURCE].made] == list(PartKind)
+    for number in ("", "-2", "-3"):
+        source = stage.hosts[f"conv_src{number}"]
+        assert stage.hosts[f"conv_dst{number}"].link[1].startswith(f"{source.server_id} ")
+        assert source.authorized_from == stage.peer
+    assert stage.clouds[SOURCE].let_in == [stage.migrator, stage.peer]
+    assert stage.check() == ()
+    stage.unreachable = {"conv_dst-3"}
+    (problem,) = stage.check()
+    assert problem.where == "destination conversion host 'conv_dst-3'"
+    stage.delete()
+    assert stage.inventory() == before
+
+
+def test_more_pairs_are_added_to_those_that_are_there(stage):
+    first = stage.deploy()
+    stage.set_conversion(pairs=2)
+    assert [host.server_id for host in stage.deploy()[:2]] == [host.server_id for host in first]
+    assert [len(servers) for servers in names(stage)] == [2, 2]
+
+
+def test_pairs_that_are_no_longer_wanted_are_deleted_too(stage):
+    before = stage.inventory()
+    stage.set_conversion(pairs=2)
+    stage.deploy()
+    stage.set_conversion(pairs=1)
+    stage.delete()
+    assert stage.inventory() == before
+
+
+def test_host_that_cannot_be_deleted_keeps_those_of_other_pairs_from_nothing(stage, monkeypatch):
+    stage.set_conversion(pairs=3)
+    second = stage.deploy()[2]
+    cloud, delete_server = stage.clouds[SOURCE], stage.clouds[SOURCE].delete_server
+
+    def refuse_one(server_id):
+        if server_id == second.server_id:
+            raise CloudError("it is locked")
+        delete_server(server_id)
+
+    monkeypatch.setattr(cloud, "delete_server", refuse_one)
+    with pytest.raises(RollbackIncomplete) as raised:
+        stage.delete()
+    assert names(stage) == [["conv_src-2"], []]
+    assert "source server 'conv_src-2': it is locked" in raised.value.standing
+
+
+def test_numbered_host_of_another_data_dir_is_left(stage, tmp_path):
+    stage.deploy()
+    mine = stage.settings
+    stage.set_hosts(net_name="other", subnet_name="other", router_name="other", secgroup_name="other")
+    stage.set_conversion(known_hosts_path=tmp_path / "other")
+    numbered = replace(stage.settings.source_host, host_name="conv_src-2")
+    alone = replace(stage.settings.destination_host, deploy=False)
+    stage.settings = replace(stage.settings, source_host=numbered, destination_host=alone)
+    stage.deploy()
+    stage.settings = mine
+    stage.delete()
+    assert names(stage)[0] == ["conv_src-2"]
+    assert [ip.description for ip in stage.clouds[SOURCE].floating_ips()] == [f"{MARK} conv_src-2"]
+
+
 # Who gets in --------------------------------------------------------------------------------------------------------------
 
 
@@ -589,6 +668,8 @@ def test_private_keys_go_with_the_last_host_also_where_each_side_is_deleted_by_i
 def test_what_was_there_before_is_left(stage):
     for cloud in stage.clouds.values():
         cloud.create_network("os_migrate_conv", None, "the operator's")
+        port = cloud.create_port(PortSpec(NetworkId(cloud.public.id), (FixedIp("", "172.31.11.7"),)), "")
+        cloud.create_floating_ip(cloud.public.id, port, None, None, "conv_src")
     before = stage.inventory()
     stage.deploy()
     stage.delete()

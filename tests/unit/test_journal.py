@@ -1,9 +1,12 @@
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
+from functools import partial
 
 import pytest
 
-from os_migrate.errors import UserError
+from os_migrate.errors import JournalFailed, UserError
 from os_migrate.journal import AttemptState, Journal, StepState
 from os_migrate.model import (
     AttemptId,
@@ -263,3 +266,44 @@ def test_seconds_of_a_stage_add_up_over_resumes(journal, attempt):
     for name, seconds in (("export", 1.0), ("transfer", 2.0), ("export", 0.5)):
         journal.leave_stage(attempt, name, seconds)
     assert journal.stage_seconds(attempt) == {"export": 1.5, "transfer": 2.0}
+
+
+# Several threads ---------------------------------------------------------------------------------------------------------
+
+
+def held_up(journal, acts):
+    """Let all acts begin while the disk is at work; return their errors, and the statements that were executed."""
+    said = []
+    journal._db.set_trace_callback(said.append)
+    with ThreadPoolExecutor(len(acts)) as threads:
+        with journal._lock:
+            futures = [threads.submit(act) for act in acts]
+            while len(journal._waiting) < len(acts):
+                time.sleep(0.001)
+        return [future.exception() for future in futures], said
+
+
+def test_those_who_wait_for_the_disk_are_written_together(journal):
+    acts = [partial(journal.begin, ServerId(f"s{n}"), "web") for n in range(20)]
+    errors, said = held_up(journal, acts)
+    assert errors == [None] * 20
+    assert said.count("COMMIT") == 1
+    assert {a.server_id for a in journal.attempts()} == {f"s{n}" for n in range(20)}
+
+
+def test_write_that_fails_is_nobody_elses_error(journal):
+    twice = journal.begin(ServerId("s"), "web").id
+    acts = [partial(journal.begin, ServerId(f"s{n}"), "web", twice if n == 3 else None) for n in range(8)]
+    errors, said = held_up(journal, acts)
+    assert [isinstance(error, JournalFailed) for error in errors] == [n == 3 for n in range(8)]
+    assert "ROLLBACK" in said
+    assert len(journal.attempts()) == 8
+
+
+def test_what_waits_is_not_lost_with_the_thread_that_was_to_write_it(journal, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_commit", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            journal.begin(ServerId("s1"), "web")
+    journal.begin(ServerId("s2"), "web")
+    assert [a.server_id for a in journal.attempts()] == ["s1", "s2"]

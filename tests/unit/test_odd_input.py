@@ -66,7 +66,7 @@ def test_server_in_error_of_the_same_name_in_the_destination_is_nobody(tmp_path,
 def test_more_volumes_than_letters_keep_their_order(tmp_path):
     many = Shape("many", boot=Boot.VOLUME, data_volumes=30, runs=True)
     scene = Scene(tmp_path, many)
-    scene.give_hosts_scsi()
+    scene.let_hosts_take(40)
     devices = [v.device for v in scene.source.server(scene.workloads[0].id).volumes]
     assert devices[25:28] == ["/dev/vdz", "/dev/vdaa", "/dev/vdab"]
     scene.assert_migrated(scene.migrate())
@@ -74,7 +74,7 @@ def test_more_volumes_than_letters_keep_their_order(tmp_path):
 
 def test_more_volumes_than_letters_are_put_back_in_their_order(tmp_path):
     scene = Scene(tmp_path, Shape("many", boot=Boot.VOLUME, data_volumes=30, runs=True))
-    scene.give_hosts_scsi()
+    scene.let_hosts_take(40)
     scene.destination_host.corrupts = True
     scene.migrate()
     scene.assert_as_before()

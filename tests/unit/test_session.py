@@ -12,10 +12,11 @@ import pytest
 from os_migrate import session
 from os_migrate.errors import CloudError, UserError
 from os_migrate.events import Events, Note
+from os_migrate.model import Side
 from os_migrate.session import claim, locked, open_session, prepare_data_dir
-from os_migrate.settings import Settings
+from os_migrate.settings import ConversionSettings, HostSettings, Settings
 from tests.fakes.scene import Scene
-from tests.fakes.workloads import Shape
+from tests.fakes.workloads import Shape, add_host
 
 HOLD = "import sys,time;from pathlib import Path;from os_migrate.session import locked\nwith locked(Path(sys.argv[1])): print('held',flush=True); time.sleep(60)"
 
@@ -108,7 +109,7 @@ def test_a_data_dir_belongs_to_one_project(tmp_path):
 def scene(tmp_path, monkeypatch) -> Scene:
     scene = Scene(tmp_path, Shape("one"))
     by_name = {"source": scene.source, "destination": scene.destination}
-    monkeypatch.setattr(session.clouds, "connect", lambda *_args, name, **_more: by_name[name])
+    monkeypatch.setattr(session.clouds, "connect", lambda _settings, _path, *, name, **_more: by_name[name])
     return scene
 
 
@@ -146,3 +147,25 @@ def test_a_locked_data_dir_is_refused_before_a_cloud_is_asked(tmp_path, monkeypa
                 open_session(Settings(data_dir=tmp_path), Events(), hosts=False, lock=True).__enter__()
         finally:
             process.kill()
+
+
+def test_all_pairs_are_opened_and_one_that_is_not_there_keeps_its_place(scene, tmp_path):
+    for cloud in (scene.source, scene.destination):
+        add_host(cloud, "conv-3")
+    host = HostSettings(host_name="conv", manage_fip=False)
+    settings = Settings(tmp_path, source_host=host, destination_host=host, conversion=ConversionSettings(pairs=3))
+    with open_session(settings, Events(), hosts=True, lock=True) as opened:
+        names = [[(host := pair.host(side)) and host.name for side in Side] for pair in opened.world.pairs]
+    assert names == [["conv", "conv"], [None, None], ["conv-3", "conv-3"]]
+
+
+def test_limit_of_calls_is_that_of_the_settings(tmp_path, monkeypatch, scene):
+    limits = []
+
+    def connect(*_args, calls_at_once, **_more):
+        limits.append(calls_at_once)
+        return scene.source
+
+    monkeypatch.setattr(session.clouds, "connect", connect)
+    with open_session(Settings(tmp_path, api_calls_parallel=3), Events(), hosts=False, lock=True):
+        assert limits == [3, 3]

@@ -163,8 +163,9 @@ class Answers:
 
     name, server_id = "the host", ServerId("h")
 
-    def __init__(self, *answers):
+    def __init__(self, *answers, server_id="host"):
         self.answers = list(answers)
+        self.server_id = server_id
 
     def state(self, unit):
         return self._next()
@@ -223,7 +224,7 @@ def test_job_that_does_not_move_is_told_of(scene):
 def test_job_of_a_host_that_is_off_or_deleted_has_ended(scene, end):
     host_id = scene.destination_host.server_id
     step = StartJob("x", Side.DESTINATION, ScanJob(AttemptId("a1"), VolumeId("v")), host_id)
-    world = replace(scene.world, destination_host=Answers(SILENT))
+    world = replace(scene.world, destination_host=Answers(SILENT, server_id=host_id))
     with pytest.raises(HostUnreachable):
         step.undo(world, TAG, step.handle)
     if end == "off":

@@ -31,8 +31,8 @@ def _journals_in_memory(monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(SHM) if SHM.is_dir() else None)
 
 
-def migrated(directory, *shapes: Shape, parallel: int = 1) -> Scene:
-    scene = Scene(directory, *shapes, parallel=parallel)
+def migrated(directory, *shapes: Shape, parallel: int = 1, pairs: int = 1) -> Scene:
+    scene = Scene(directory, *shapes, parallel=parallel, pairs=pairs)
     scene.assert_migrated(scene.migrate())
     for cloud in (scene.source, scene.destination):
         cloud.hold_dear()
@@ -191,6 +191,15 @@ def test_one_that_fails_stops_no_other(tmp_path):
 def test_several_are_verified_at_once(tmp_path):
     scene = migrated(tmp_path, SMALL, SMALL, SMALL, parallel=3)
     assert [(v.server_id, v.error) for v in repeat(scene)] == [(w.id, None) for w in scene.workloads]
+    scene.assert_as_before()
+
+
+def test_disks_are_read_on_the_pair_with_the_most_room(tmp_path):
+    scene = migrated(tmp_path, SMALL, SMALL, parallel=2, pairs=2)
+    hook = Hook()
+    assert [v.error for v in repeat(scene, hook)] == [None, None]
+    used = {call.where for call in hook.calls if call.verb == "start ScanJob"}
+    assert used == {"source host", "source host 2", "destination host", "destination host 2"}
     scene.assert_as_before()
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from os import PathLike
 
 from os_migrate.cloud.attach import Attachments
-from os_migrate.cloud.calls import Api
+from os_migrate.cloud.calls import CALLS_AT_ONCE, Api
 from os_migrate.cloud.connection import open_with, region_opener
 from os_migrate.cloud.hosting import Hosting
 from os_migrate.cloud.image import Images
@@ -49,6 +49,7 @@ def connect(
     name: str,
     clock: Clock | None = None,
     tell: Callable[[Note], None] = lambda _: None,
+    calls_at_once: int = CALLS_AT_ONCE,
 ) -> OpenStackCloud:
     """Return the cloud that the settings name; nothing is sent before its first use.
 
@@ -56,4 +57,4 @@ def connect(
     tell (credentials, certificate, address) is a CloudError of the first call.
     """
     open_region = region_opener(settings, clouds_path, name=name)
-    return OpenStackCloud(Api(name, open_with(open_region), clock or SystemClock(), tell))
+    return OpenStackCloud(Api(name, open_with(open_region), clock or SystemClock(), tell, calls_at_once))

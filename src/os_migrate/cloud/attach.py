@@ -1,11 +1,11 @@
 """Attach and detach: Nova acts, and both Nova and Cinder must agree that it is done."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 
 from os_migrate.cloud.block import BlockStorage
 from os_migrate.cloud.calls import Json, Refused, Service
 from os_migrate.cloud.compute import Compute, at_least
-from os_migrate.cloud.waiting import wait_for
 from os_migrate.errors import CloudError, NotFound
 from os_migrate.events import Note
 from os_migrate.model import ServerId, Volume, VolumeId
@@ -26,8 +26,8 @@ class Attachments(Compute, BlockStorage):
         if not self._lists(server_id, volume_id):
             self._ask_to_attach(server_id, volume_id, device, delete_on_termination=delete_on_termination)
 
-        def look() -> bool | None:
-            volume = self.volume(volume_id)
+        def judge(see: Callable[[], Volume]) -> bool | None:
+            volume = see()
             self.refuse_error_state(f"volume {volume_id}", volume_id, volume.status)
             if volume.status == "in-use" and _is_on(volume, server_id):
                 return True if self._lists(server_id, volume_id) else None
@@ -40,7 +40,7 @@ class Attachments(Compute, BlockStorage):
             return None
 
         what = f"{self._api.name}: volume {volume_id} is attached to server {server_id}"
-        wait_for(look, what=what, timeout_s=TIMEOUT_S, clock=self._api.clock)
+        self._await_volume(volume_id, judge, what, TIMEOUT_S)
 
     def detach_volume(self, server_id: ServerId, volume_id: VolumeId) -> None:
         """Detach a volume and wait until it is available; not attached there is fine."""
@@ -51,10 +51,10 @@ class Attachments(Compute, BlockStorage):
         self._ask_to_detach(server_id, volume_id)
         was_detaching = False
 
-        def look() -> bool | None:
+        def judge(see: Callable[[], Volume]) -> bool | None:
             nonlocal was_detaching
             try:
-                volume = self.volume(volume_id)
+                volume = see()
             except NotFound:
                 return True
             self.refuse_error_state(f"volume {volume_id}", volume_id, volume.status)
@@ -69,16 +69,16 @@ class Attachments(Compute, BlockStorage):
             return None
 
         what = f"{self._api.name}: volume {volume_id} is detached from server {server_id}"
-        wait_for(look, what=what, timeout_s=TIMEOUT_S, clock=self._api.clock)
+        self._await_volume(volume_id, judge, what, TIMEOUT_S)
 
     def _await_rest(self, volume_id: VolumeId) -> None:
         """Wait until a volume is neither being attached nor detached: a process that died may have asked for it."""
 
-        def look() -> bool | None:
-            return True if self.volume(volume_id).status not in MOVING else None
+        def judge(see: Callable[[], Volume]) -> bool | None:
+            return True if see().status not in MOVING else None
 
         what = f"{self._api.name}: volume {volume_id} is no longer being attached or detached"
-        wait_for(look, what=what, timeout_s=TIMEOUT_S, clock=self._api.clock)
+        self._await_volume(volume_id, judge, what, TIMEOUT_S)
 
     def _lists(self, server_id: ServerId, volume_id: VolumeId) -> bool:
         return any(raw["volumeId"] == volume_id for raw in self._raw_attachments(server_id))

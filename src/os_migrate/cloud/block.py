@@ -1,14 +1,19 @@
 """Cinder: volumes, snapshots, volume types."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from http import HTTPStatus
+from typing import TypeVar
 from urllib.parse import quote
 
 from os_migrate.cloud import views
 from os_migrate.cloud.calls import Api, Json, Service
-from os_migrate.cloud.waiting import delete_when_idle, wait_for
+from os_migrate.cloud.waiting import Sights, delete_when_idle, wait_to_see
 from os_migrate.errors import CloudError, NotFound
 from os_migrate.model import Named, Snapshot, SnapshotId, Volume, VolumeId, VolumeSpec
+
+T = TypeVar("T")
+V = TypeVar("V", Volume, Snapshot)
 
 DELETE_TIMEOUT_S = 300.0
 BUSY_S = 30.0
@@ -23,6 +28,20 @@ class BlockStorage:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+
+    @cached_property
+    def _volumes_seen(self) -> Sights[Volume]:
+        return Sights(lambda key: self.volume(VolumeId(key)), lambda: {v.id: v for v in self.volumes()})
+
+    @cached_property
+    def _snapshots_seen(self) -> Sights[Snapshot]:
+        return Sights(lambda key: self._snapshot(SnapshotId(key)), lambda: {s.id: s for s in self.snapshots()})
+
+    def _await_volume(
+        self, volume_id: VolumeId, judge: Callable[[Callable[[], Volume]], T | None], what: str, timeout_s: float
+    ) -> T:
+        seen, clock = self._volumes_seen, self._api.clock
+        return wait_to_see(seen, volume_id, judge, what=what, timeout_s=timeout_s, clock=clock)
 
     def volumes(self) -> Sequence[Volume]:
         """Return the project's volumes."""
@@ -68,15 +87,15 @@ class BlockStorage:
     def await_volume(self, volume_id: VolumeId, status: str, timeout_s: float) -> Volume:
         """Return the volume when it has `status`; raise CloudError on error states or when time runs out."""
 
-        def look() -> Volume | None:
-            volume = self.volume(volume_id)
+        def judge(see: Callable[[], Volume]) -> Volume | None:
+            volume = see()
             if volume.status == status:
                 return volume
             self.refuse_error_state(f"volume {volume_id}", volume_id, volume.status)
             return None
 
         what = f"{self._api.name}: volume {volume_id} becomes {status}"
-        return wait_for(look, what=what, timeout_s=timeout_s, clock=self._api.clock)
+        return self._await_volume(volume_id, judge, what, timeout_s)
 
     def dress_volume(self, volume_id: VolumeId, *, bootable: bool, image_metadata: Mapping[str, str]) -> None:
         """Set the boot flag and the image properties of a volume; repeating it changes nothing."""
@@ -103,7 +122,7 @@ class BlockStorage:
 
     def delete_volume(self, volume_id: VolumeId) -> None:
         """Delete a volume and wait until it is gone."""
-        self._delete(f"/volumes/{volume_id}", f"volume {volume_id}", volume_id, lambda: self.volume(volume_id).status)
+        self._delete(f"/volumes/{volume_id}", f"volume {volume_id}", volume_id, self._volumes_seen)
 
     def create_snapshot(self, volume_id: VolumeId, name: str, metadata: Mapping[str, str]) -> SnapshotId:
         """Ask for a snapshot of a volume, in use or not; don't wait."""
@@ -114,20 +133,21 @@ class BlockStorage:
     def await_snapshot(self, snapshot_id: SnapshotId, timeout_s: float) -> Snapshot:
         """Return the snapshot when it is available."""
 
-        def look() -> Snapshot | None:
-            snapshot = self._snapshot(snapshot_id)
+        def judge(see: Callable[[], Snapshot]) -> Snapshot | None:
+            snapshot = see()
             if snapshot.status == "available":
                 return snapshot
             self.refuse_error_state(f"snapshot {snapshot_id}", snapshot_id, snapshot.status)
             return None
 
         what = f"{self._api.name}: snapshot {snapshot_id} becomes available"
-        return wait_for(look, what=what, timeout_s=timeout_s, clock=self._api.clock)
+        return wait_to_see(
+            self._snapshots_seen, snapshot_id, judge, what=what, timeout_s=timeout_s, clock=self._api.clock
+        )
 
     def delete_snapshot(self, snapshot_id: SnapshotId) -> None:
         """Delete a snapshot and wait until it is gone."""
-        path, what = f"/snapshots/{snapshot_id}", f"snapshot {snapshot_id}"
-        self._delete(path, what, snapshot_id, lambda: self._snapshot(snapshot_id).status)
+        self._delete(f"/snapshots/{snapshot_id}", f"snapshot {snapshot_id}", snapshot_id, self._snapshots_seen)
 
     def refuse_error_state(self, what: str, resource_id: str, status: str) -> None:
         """Raise CloudError, with Cinder's reason where a tenant may see it, if `status` is one of its error states."""
@@ -147,7 +167,7 @@ class BlockStorage:
         (verb,) = action
         self._api.post(Service.BLOCK, f"/volumes/{volume_id}/action", f"{verb} of volume {volume_id}", action)
 
-    def _delete(self, path: str, what: str, resource_id: str, status: Callable[[], str]) -> None:
+    def _delete(self, path: str, what: str, resource_id: str, seen: Sights[V]) -> None:
         """Ask for a deletion, again for a while as long as the resource is busy, and wait until it is gone."""
         delete_when_idle(
             lambda: self._api.delete(Service.BLOCK, path, f"delete {what}"),
@@ -157,15 +177,15 @@ class BlockStorage:
             clock=self._api.clock,
         )
 
-        def look() -> bool | None:
+        def judge(see: Callable[[], V]) -> bool | None:
             try:
-                self.refuse_error_state(what, resource_id, status())
+                self.refuse_error_state(what, resource_id, see().status)
             except NotFound:
                 return True
             return None
 
         what_for = f"{self._api.name}: {what} is gone"
-        wait_for(look, what=what_for, timeout_s=DELETE_TIMEOUT_S, clock=self._api.clock)
+        wait_to_see(seen, resource_id, judge, what=what_for, timeout_s=DELETE_TIMEOUT_S, clock=self._api.clock)
 
     def _reason(self, resource_id: str) -> str:
         version = self._api.microversion(Service.BLOCK, MESSAGES_MICROVERSION)

@@ -30,6 +30,9 @@ from os_migrate.world import Clock
 
 Json = dict[str, Any]
 
+CALLS_AT_ONCE = 8
+"""More wait here for their turn: what a tenant may ask of an API at a time, its operator knows; a few hurt nobody."""
+
 ATTEMPTS = 5
 RETRYING_S = 60.0
 TIMEOUT_S = (10, 120)
@@ -54,7 +57,7 @@ class Answer:
 
 
 class Api:
-    """The calls to one cloud, from any thread."""
+    """The calls to one cloud, from any thread, so many at a time. Who pauses before the next try is in nobody's way."""
 
     def __init__(
         self,
@@ -62,6 +65,7 @@ class Api:
         open_connection: Callable[[], Connection],
         clock: Clock,
         tell: Callable[[Note], None],
+        at_once: int = CALLS_AT_ONCE,
     ) -> None:
         self.name = name
         self.clock = clock
@@ -69,6 +73,7 @@ class Api:
         self._open_connection = open_connection
         self._thread = threading.local()
         self._lock = threading.Lock()
+        self._turns = threading.BoundedSemaphore(at_once)
         self._calls = 0
         self._microversions: dict[Service, str] = {}
 
@@ -81,7 +86,7 @@ class Api:
     def project_id(self) -> str:
         """Return the project that the credentials are scoped to."""
         for attempt in self._attempts():
-            with attempt, self._translated("authenticate"):
+            with attempt, self._calling("authenticate"):
                 project_id: str | None = self._connection().session.get_project_id()
         if not project_id:
             raise CloudError(
@@ -97,7 +102,7 @@ class Api:
         """
         if service not in self._microversions:
             for attempt in self._attempts():
-                with attempt, self._translated(f"ask {service} for its versions"):
+                with attempt, self._calling(f"ask {service} for its versions"):
                     offered = utils.maximum_supported_microversion(self._proxy(service), highest)
             if offered is None:  # it has none, or could not say so now
                 return None
@@ -185,7 +190,7 @@ class Api:
         microversion: str | None = None,
         secret: str | None = None,
     ) -> Answer:
-        with self._translated(doing):
+        with self._calling(doing):
             response: Response = self._proxy(service).request(
                 path,
                 method,
@@ -234,10 +239,11 @@ class Api:
             yield attempt
 
     @contextmanager
-    def _translated(self, doing: str) -> Iterator[None]:
-        """Turn what the SDK, keystoneauth and requests raise into errors of ours."""
+    def _calling(self, doing: str) -> Iterator[None]:
+        """Take a turn, and turn what the SDK, keystoneauth and requests raise into errors of ours."""
         try:
-            yield
+            with self._turns:
+                yield
         except (ks.ClientException, sdk.SDKException, RequestException) as error:
             raise unanswered(error, f"{self.name}: {doing}") from None
 

@@ -1,12 +1,13 @@
 """Nova: servers, flavors, key pairs, zones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from http import HTTPStatus
 from urllib.parse import quote
 
 from os_migrate.cloud import views
 from os_migrate.cloud.calls import Api, Json, Refused, Service
-from os_migrate.cloud.waiting import wait_for
+from os_migrate.cloud.waiting import Sights, wait_to_see
 from os_migrate.errors import CloudError, NotFound
 from os_migrate.model import (
     BlockDevice,
@@ -38,10 +39,7 @@ class Compute:
 
     def servers(self) -> Sequence[Server]:
         """Return the project's servers. Devices of their volumes are told by `server` only."""
-        pages = self._api.pages(
-            Service.COMPUTE, "/servers/detail", "servers", "list the servers", microversion=self._version()
-        )
-        raws = list(pages)
+        raws = self._raw_servers()
         return [views.server(raw, views.unlocated_volumes(raw), self._flavor_name(raw)) for raw in raws]
 
     def server(self, server_id: ServerId) -> Server:
@@ -99,8 +97,8 @@ class Compute:
     def await_server(self, server_id: ServerId, status: ServerStatus, timeout_s: float) -> Server:
         """Return the server when it has `status`; raise CloudError if it goes to ERROR or time runs out."""
 
-        def look() -> bool | None:
-            raw = self._raw_server(server_id)
+        def judge(see: Callable[[], Json]) -> bool | None:
+            raw = see()
             if raw["status"] == "ERROR" and status is not ServerStatus.ERROR:
                 fault = (raw.get("fault") or {}).get("message") or "Nova gives no reason"
                 raise CloudError(
@@ -110,7 +108,7 @@ class Compute:
             return True if views.server_status(raw)[0] is status else None
 
         what = f"{self._api.name}: server {server_id} becomes {status}"
-        wait_for(look, what=what, timeout_s=timeout_s, clock=self._api.clock)
+        self._await_server(server_id, judge, what, timeout_s)
         return self.server(server_id)
 
     def stop_server(self, server_id: ServerId) -> None:
@@ -133,9 +131,9 @@ class Compute:
         except NotFound:
             return
 
-        def look() -> bool | None:
+        def judge(see: Callable[[], Json]) -> bool | None:
             try:
-                raw = self._raw_server(server_id)
+                raw = see()
             except NotFound:
                 return True
             if raw["status"] == "ERROR" and raw.get("OS-EXT-STS:task_state") != "deleting":
@@ -148,7 +146,7 @@ class Compute:
             return True if raw["status"] in ("DELETED", "SOFT_DELETED") else None
 
         what = f"{self._api.name}: server {server_id} is gone"
-        wait_for(look, what=what, timeout_s=DELETE_TIMEOUT_S, clock=self._api.clock)
+        self._await_server(server_id, judge, what, DELETE_TIMEOUT_S)
 
     def set_server_metadata(self, server_id: ServerId, metadata: Mapping[str, str | None]) -> None:
         """Set the given keys, remove those that are None."""
@@ -187,6 +185,22 @@ class Compute:
         raw: Json = self._get(f"/servers/{server_id}", f"read server {server_id}")["server"]
         return raw
 
+    def _raw_servers(self) -> list[Json]:
+        doing, version = "list the servers", self._version()
+        return list(self._api.pages(Service.COMPUTE, "/servers/detail", "servers", doing, microversion=version))
+
+    @cached_property
+    def _servers_seen(self) -> Sights[Json]:
+        return Sights(
+            lambda key: self._raw_server(ServerId(key)), lambda: {raw["id"]: raw for raw in self._raw_servers()}
+        )
+
+    def _await_server(
+        self, server_id: ServerId, judge: Callable[[Callable[[], Json]], bool | None], what: str, timeout_s: float
+    ) -> None:
+        seen, clock = self._servers_seen, self._api.clock
+        wait_to_see(seen, server_id, judge, what=what, timeout_s=timeout_s, clock=clock)
+
     def _raw_attachments(self, server_id: ServerId) -> list[Json]:
         body = self._get(f"/servers/{server_id}/os-volume_attachments", f"read the volumes of server {server_id}")
         raws: list[Json] = body["volumeAttachments"]
@@ -198,8 +212,18 @@ class Compute:
             return str(flavor["original_name"])
         if "id" not in flavor:
             return ""
+        if flavor["id"] not in self._flavor_names:
+            self._flavor_names[flavor["id"]] = self._name_of_flavor(flavor["id"])
+        return self._flavor_names[flavor["id"]]
+
+    @cached_property
+    def _flavor_names(self) -> dict[str, str]:
+        """By id, as they were read: a flavor is never renamed, and a list of servers names few again and again."""
+        return {}
+
+    def _name_of_flavor(self, flavor_id: str) -> str:
         try:
-            return str(self._get(f"/flavors/{flavor['id']}", f"read flavor {flavor['id']}")["flavor"]["name"])
+            return str(self._get(f"/flavors/{flavor_id}", f"read flavor {flavor_id}")["flavor"]["name"])
         except NotFound:  # deleted since
             return ""
 

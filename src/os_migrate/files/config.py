@@ -8,7 +8,7 @@ often than not.
 import dataclasses
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,14 +16,24 @@ from os_migrate.errors import PlanError, Problem
 from os_migrate.files import marked
 from os_migrate.files.marked import BadValueError, Document, Tagged
 from os_migrate.files.templates import Templates
-from os_migrate.files.variables import VARIABLES, Variable, mapping, name_filter, optional_text, path, text, texts
+from os_migrate.files.variables import (
+    VARIABLES,
+    Variable,
+    mapping,
+    name_filter,
+    optional_text,
+    order,
+    path,
+    text,
+    texts,
+)
 from os_migrate.settings import CloudSettings, Settings
 
 DEFAULT_FILE: Final = Path("os-migrate.yml")
 FILE_VARIABLE: Final = "OS_MIGRATE_SETTINGS"
 PREFIX: Final = "os_migrate_"
 
-_AS_TYPED: Final = {text, optional_text, path}
+_AS_TYPED: Final = {text, optional_text, order, path}
 _STRUCTURED: Final = {mapping, name_filter, texts}
 
 
@@ -69,6 +79,7 @@ def load_settings(
             problems.append(Problem(place, f"{name} {error}", "see docs/settings.md"))
     if "data_dir" not in sections.get("", {}) and not any("os_migrate_data_dir" in p.what for p in problems):
         problems.append(_no_data_dir(file))
+    problems += _addresses_of_several(sections, where)
     if problems:
         raise PlanError(problems)
     base = file.parent if file is not None and "os_migrate_data_dir" not in overrides else Path()
@@ -115,6 +126,17 @@ def _nearest(name: str) -> str:
     return f"did you mean {near[0]}?" if near else "see docs/settings.md"
 
 
+def _addresses_of_several(sections: Mapping[str, dict[str, Any]], where: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield what one address can't be for: several hosts."""
+    if sections.get("conversion", {}).get("pairs", 1) == 1:
+        return
+    for side, section in (("src", "source_host"), ("dst", "destination_host")):
+        if sections.get(section, {}).get("floating_ip_address"):
+            name = f"os_migrate_{side}_conversion_floating_ip_address"
+            what = f"{name} is the address of one host, and there are several pairs"
+            yield Problem(where[name], what, "unset it, or set os_migrate_conversion_host_pairs to 1")
+
+
 def _no_data_dir(file: Path | None) -> Problem:
     where = str(file) if file is not None else "settings"
     remedy = "set it in the settings file, or give --data-dir: one directory for each source project"
@@ -149,6 +171,7 @@ def _settings(sections: Mapping[str, dict[str, Any]], base: Path) -> Settings:
         images=dataclasses.replace(images, blobs_dir=data_dir / images.blobs_dir),
         filters=sections.get("filters", {}),
         validate_files=top.get("validate_files", True),
+        api_calls_parallel=top.get("api_calls_parallel", empty.api_calls_parallel),
     )
 
 

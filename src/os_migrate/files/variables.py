@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from os_migrate.files.marked import BadValueError
 from os_migrate.nbd import Compression, Coverage
-from os_migrate.settings import NameFilter, Regex
+from os_migrate.settings import NameFilter, Order, Regex
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -80,6 +80,11 @@ def seconds(value: object, wanted: str = "must be a number of seconds above 0") 
     if not 0 < number < float("inf"):
         raise BadValueError(wanted)
     return number
+
+
+def order(value: object) -> Order:
+    """Read in which order workloads begin."""
+    return one_of(value, list(Order))
 
 
 def megabits(value: object) -> float:
@@ -227,6 +232,7 @@ VARIABLES: Mapping[str, Variable] = {
     "os_migrate_data_dir": Variable("", "data_dir", path),
     "os_migrate_clouds_path": Variable("", "clouds_path", path),
     "os_migrate_validate_files": Variable("", "validate_files", flag),
+    "os_migrate_api_calls_parallel": Variable("", "api_calls_parallel", integer),
     **_cloud("src", "source"),
     **_cloud("dst", "destination"),
     "os_migrate_export_images_blobs": Variable("images", "export_blobs", flag),
@@ -237,6 +243,7 @@ VARIABLES: Mapping[str, Variable] = {
     "os_migrate_workload_cleanup_on_failure": Variable("workloads", "cleanup_on_failure", flag),
     "os_migrate_workload_boot_volume_prefix": Variable("workloads", "boot_volume_prefix", text),
     "os_migrate_workloads_parallel": Variable("workloads", "parallel", integer),
+    "os_migrate_workloads_order": Variable("workloads", "order", order),
     "os_migrate_timeout": Variable("workloads", "timeout_s", seconds),
     "os_migrate_sparsify": Variable("transfer", "sparsify", coverage),
     "os_migrate_sparsify_timeout": Variable("transfer", "sparsify_timeout_s", seconds),
@@ -247,6 +254,8 @@ VARIABLES: Mapping[str, Variable] = {
     "os_migrate_conversion_host_bandwidth_limit": Variable("transfer", "pair_limit_mbit", megabits),
     **_host("src", "source_host"),
     **_host("dst", "destination_host"),
+    "os_migrate_conversion_host_pairs": Variable("conversion", "pairs", integer),
+    "os_migrate_conversion_host_disks": Variable("conversion", "disks", integer),
     "os_migrate_conversion_keypair_private_path": Variable("conversion", "keypair_private_path", path),
     "os_migrate_conversion_subnet_cidr": Variable("conversion", "subnet_cidr", text),
     "os_migrate_conversion_subnet_alloc_start": Variable("conversion", "subnet_alloc_start", text),

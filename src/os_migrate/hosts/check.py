@@ -17,6 +17,10 @@ LINK_TIMEOUT_S = 30
 
 def check(clouds: Clouds, settings: Settings, open_host: OpenHost) -> tuple[Problem, ...]:
     """Return all that is wrong with the conversion hosts; nothing means that they are ready."""
+    return tuple(problem for of_pair in settings.by_pair() for problem in _check_pair(clouds, of_pair, open_host))
+
+
+def _check_pair(clouds: Clouds, settings: Settings, open_host: OpenHost) -> list[Problem]:
     problems: list[Problem] = []
     reachable: dict[Side, tuple[ServerId, str, DeployableHost]] = {}
     try:
@@ -37,7 +41,7 @@ def check(clouds: Clouds, settings: Settings, open_host: OpenHost) -> tuple[Prob
     finally:
         for _, _, host in reachable.values():
             host.close()
-    return tuple(problems)
+    return problems
 
 
 def link_script(user: str, address: str, host_key_alias: str) -> str:
@@ -89,19 +93,20 @@ def _link_problems(
 ) -> Iterator[Problem]:
     if not settings.conversion.link or len(reachable) < len(Side):
         return
-    server_id, address, _ = reachable[Side.SOURCE]
-    yield from link_problems(settings, reachable[Side.DESTINATION][2], server_id, address)
+    server_id, address, source = reachable[Side.SOURCE]
+    user, (_, _, destination) = settings.conversion.ssh_user, reachable[Side.DESTINATION]
+    yield from link_problems(user, source.name, server_id, address, destination)
 
 
 def link_problems(
-    settings: Settings, destination: DeployableHost | Host, server_id: ServerId, address: str
+    user: str, source: str, server_id: ServerId, address: str, destination: DeployableHost | Host
 ) -> Iterator[Problem]:
-    """Yield why the destination host doesn't reach the source host of this id and address."""
+    """Yield why the destination host doesn't reach the source host of this name, id and address."""
     try:
-        destination.run_script(link_script(settings.conversion.ssh_user, address, server_id))
+        destination.run_script(link_script(user, address, server_id))
     except HostError as error:
         yield Problem(
-            "link between the conversion hosts",
+            f"link between the conversion hosts {source!r} and {destination.name!r}",
             f"the destination host can't open SSH to {address}: {error.what}",
             f"{DEPLOY} to link them again; the source's security group must let SSH in from the destination",
         )

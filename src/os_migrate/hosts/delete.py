@@ -1,6 +1,6 @@
 """Delete the conversion hosts, and of what is around them only what `deploy` made: it carries our mark.
 
-    server -> floating IP    on both sides first: hosts in one project share a network
+    servers -> floating IPs  on both sides first: hosts in one project share a network
     router's interface -> router -> subnet -> network -> security group
     key pair -> key files
 
@@ -16,8 +16,8 @@ from os_migrate import keys
 from os_migrate.errors import CloudError, HostError, RollbackIncomplete, UserError
 from os_migrate.events import Events, Note
 from os_migrate.hosts import known_hosts
-from os_migrate.hosts.hosting import Clouds, HostingCloud, find_address, fip_mark, is_marked, is_ours
-from os_migrate.model import AttemptId, Loan, PartKind, ServerId, ServerStatus, Side, tag_of
+from os_migrate.hosts.hosting import MARK, Clouds, HostingCloud, find_address, is_marked, is_of_a_pair, is_ours
+from os_migrate.model import AttemptId, Loan, PartKind, Server, ServerId, ServerStatus, Side, tag_of
 from os_migrate.nbd import HostedAttempt
 from os_migrate.settings import Settings
 
@@ -31,7 +31,7 @@ def delete(clouds: Clouds, settings: Settings, events: Events) -> None:
     every = [_Removal(clouds[side], settings, side, events) for side in Side]
     removals = [removal for removal in every if removal.wanted]
     for removal in removals:
-        removal.attempt("server and floating IP", removal.server)
+        removal.attempt("servers and floating IPs", removal.servers)
     for removal in removals:
         removal.attempt("network", removal.surroundings)
         removal.attempt("key pair", removal.keypair)
@@ -63,9 +63,8 @@ def used_for(
     """Return the attempts that migrators work on through the hosts that are to be deleted, by what the hosts and clouds say."""
     used: set[AttemptId] = set()
     for side in (side for side in Side if settings.host(side).delete):
-        for server in clouds[side].servers():
-            is_host = server.name == settings.host(side).host_name and is_ours(server, side)
-            if not is_host or server.status is ServerStatus.SHUTOFF:
+        for server in _named_like_ours(clouds[side], settings, side):
+            if not is_ours(server, side) or server.status is ServerStatus.SHUTOFF:
                 continue
             address = find_address(clouds[side], settings, side, server.id)
             try:
@@ -73,6 +72,21 @@ def used_for(
             except HostError:  # a broken one, that is to go; or one of another data dir, which has its keys
                 used |= _attached(clouds[side], server.id)
     return sorted(used)
+
+
+def _named_like_ours(cloud: HostingCloud, settings: Settings, side: Side) -> list[Server]:
+    """Return the servers of the hosts' names: of the pairs of the settings, and of more pairs that were made from this data dir.
+
+    A host of another data dir may have a number in its name, too.
+    """
+    names = {of_pair.host(side).host_name for of_pair in settings.by_pair()}
+    known = settings.conversion.known_hosts_path
+    return [
+        server
+        for server in cloud.servers()
+        if server.name in names
+        or (is_of_a_pair(settings.host(side), server.name) and known_hosts.line_of(known, server.id) is not None)
+    ]
 
 
 def _held(host: AskedHost) -> set[AttemptId]:
@@ -96,6 +110,7 @@ class _Removal:
         self._cloud = cloud
         self._settings = settings
         self._host = settings.host(side)
+        self._names = {of_pair.host(side).host_name for of_pair in settings.by_pair()}
         self._side = side
         self._events = events
 
@@ -106,10 +121,8 @@ class _Removal:
 
     def stands(self) -> bool:
         """Say whether there still is what our key is for."""
-        servers = self._cloud.servers()
-        return any(s.name == self._host.host_name and is_ours(s, self._side) for s in servers) or bool(
-            self._own_pairs()
-        )
+        servers = _named_like_ours(self._cloud, self._settings, self._side)
+        return any(is_ours(server, self._side) for server in servers) or bool(self._own_pairs())
 
     def attempt(self, what: str, delete: Callable[[], None]) -> None:
         """Run a deletion; note its failure and go on."""
@@ -118,23 +131,27 @@ class _Removal:
         except CloudError as error:
             self.standing.append(f"{self._side} {what}: {error}")
 
-    def server(self) -> None:
-        """Delete our server of the host's name, and the floating IP that was made for it."""
-        for server in self._cloud.servers():
-            if server.name != self._host.host_name:
-                continue
+    def servers(self) -> None:
+        """Delete our servers of the hosts' names, also of more pairs than there are to be now, and the floating IPs made for them."""
+        for server in _named_like_ours(self._cloud, self._settings, self._side):
             if not is_ours(server, self._side):
                 self._tell(f"server {server.name!r} ({server.id}) is left: os-migrate didn't make it", warning=True)
                 continue
-            self._tell(f"delete server {server.name!r}")
-            self._cloud.delete_server(server.id)
-            known_hosts.forget(self._settings.conversion.known_hosts_path, server.id)
+            self.attempt(f"server {server.name!r}", partial(self._delete_server, server))
         if not (self._host.manage_fip and self._host.delete_fip):
             return
         for ip in self._cloud.floating_ips():
-            if ip.description == fip_mark(self._host):
+            if not ip.description.startswith(f"{MARK} "):
+                continue
+            name = ip.description.removeprefix(f"{MARK} ")
+            if name in self._names or (is_of_a_pair(self._host, name) and ip.port_id is None):
                 self._tell(f"delete floating IP {ip.address}")
-                self._cloud.delete_floating_ip(ip.id)
+                self.attempt(f"floating IP {ip.address}", partial(self._cloud.delete_floating_ip, ip.id))
+
+    def _delete_server(self, server: Server) -> None:
+        self._tell(f"delete server {server.name!r}")
+        self._cloud.delete_server(server.id)
+        known_hosts.forget(self._settings.conversion.known_hosts_path, server.id)
 
     def surroundings(self) -> None:
         """Delete our network parts of the host's names, each before what it stands on."""

@@ -1,19 +1,20 @@
 """Deploy conversion hosts: reuse what is there, make what lacks, and leave both hosts ready and linked.
 
     look            flavor, image, networks: every problem of both sides at once, before anything is made
-    on both sides   key pair -> network, subnet, router, security group -> server -> floating IP
+    all hosts       key pair -> network, subnet, router, security group -> server -> floating IP
     at one time     -> SSH -> hook -> packages -> hook -> reboot
-    link            a key with which the destination host opens SSH to the source host
+    link            a key with which each pair's destination host opens SSH to its source host
     narrow          SSH gets in only from where it came
 
 What is made carries a mark, by which `delete` knows it. What was made stays where something fails: the same command
 again goes on with it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Lock
 from typing import TypeVar
 
 from os_migrate import keys
@@ -75,24 +76,29 @@ def deploy(
     sides = [side for side in Side if settings.host(side).deploy]
     found = look(clouds, settings, sides)
     key = _own_key(settings)
+    making = {clouds[side].project_id(): Lock() for side in sides}
     deployments = [
-        _Deployment(clouds[side], settings, side, found[side], key, events, clock, open_host) for side in sides
+        _Deployment(
+            clouds[side], of_pair, side, found[side], key, events, clock, open_host, making[clouds[side].project_id()]
+        )
+        for of_pair in settings.by_pair()
+        for side in sides
     ]
-    peer: str | None = None
+    peers: list[str] = []
+    both = settings.conversion.link and len(sides) == len(Side)
+    pairs = list(zip(deployments[::2], deployments[1::2], strict=True)) if both else []
     try:
-        # Two hosts in one project share a network, which only one of them can make.
-        projects = {clouds[side].project_id() for side in sides}
         hosts = at_one_time(
             [deployment.run for deployment in deployments],
-            threads=len(projects),
+            threads=len(deployments),
             tell=lambda text: events.tell(Note(text=text, warning=True)),
         )
-        if settings.conversion.link and len(sides) == len(Side):
-            peer = _link(settings, events, deployments[0], deployments[1])
-        _narrow(settings, deployments, peer)
+        for source, destination in pairs:
+            peers.append(_link(settings, events, source, destination))
+        _narrow(settings, deployments, peers, all_linked=bool(pairs))
     except BaseException:
         with suppress(CloudError):  # the first error is what the operator reads
-            _narrow(settings, deployments, peer)
+            _narrow(settings, deployments, peers, all_linked=False)
         raise
     finally:
         for deployment in deployments:
@@ -136,6 +142,8 @@ class _Deployment:
     events: Events
     clock: Clock
     open_host: OpenHost
+    making: Lock
+    """Held while keys, networks and servers are made: the hosts in one project share them, and only one can make each."""
     host: DeployableHost | None = None
     deployed: DeployedHost | None = None
     client: str | None = None
@@ -143,8 +151,9 @@ class _Deployment:
 
     def run(self) -> DeployedHost:
         """Go all the way."""
-        ensure_keypair(self.cloud, self._wanted.keypair_name, self.key, tell=self._tell)
-        server = self._usable_server() or self._create_server()
+        with self.making:
+            ensure_keypair(self.cloud, self._wanted.keypair_name, self.key, tell=self._tell)
+            server = self._usable_server() or self._create_server()
         server = self.cloud.await_server(server.id, ServerStatus.ACTIVE, ACTIVE_TIMEOUT_S)
         address = self._ensure_address(server)
         self.host = self.open_host(server.name, server.id, address)
@@ -341,7 +350,9 @@ def _link(settings: Settings, events: Events, source: _Deployment, destination: 
     return peer
 
 
-def _narrow(settings: Settings, deployments: Sequence[_Deployment], peer: str | None) -> None:
+def _narrow(
+    settings: Settings, deployments: Sequence[_Deployment], peers: Collection[str], *, all_linked: bool
+) -> None:
     """Let SSH in to the hosts only from where it came, so from nowhere if nobody got in. Hosts of one project share a group."""
     wanted: dict[str, set[str]] = {}
     clouds: dict[str, HostingCloud] = {}
@@ -353,7 +364,7 @@ def _narrow(settings: Settings, deployments: Sequence[_Deployment], peer: str | 
         networks = wanted.setdefault(group_id, set(settings.conversion.ssh_networks))
         if deployment.client is not None:
             networks.add(deployment.client)
-        if peer is not None and deployment.side is Side.SOURCE:
-            networks.add(peer)
+        if deployment.side is Side.SOURCE:
+            networks.update(peers)
     for group_id, networks in wanted.items():
-        doors.narrow(clouds[group_id], group_id, networks, keep_others=peer is None)
+        doors.narrow(clouds[group_id], group_id, networks, keep_others=not all_linked)

@@ -1,5 +1,6 @@
 """What conversion hosts are made of, and the ports they are made through: the words of deploy, check and delete."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -88,6 +89,10 @@ class HostingCloud(Cloud, Protocol):
 class DeployableHost(Protocol):
     """What deploying does on a host, over SSH (`remote.RemoteHost`)."""
 
+    @property
+    def name(self) -> str:
+        """Return the server's name."""
+
     def close(self) -> None:
         """End the connection."""
 
@@ -157,6 +162,11 @@ def is_marked(part: NetworkPart) -> bool:
 def fip_mark(host: HostSettings) -> str:
     """Return the description of a floating IP that is made for a host: two hosts in a project each have their own."""
     return f"{MARK} {host.host_name}"
+
+
+def is_of_a_pair(host: HostSettings, name: str) -> bool:
+    """Say whether a name is that of the first pair's host, or that of another pair's."""
+    return re.fullmatch(rf"{re.escape(host.host_name)}(-[1-9]\d*)?", name) is not None
 
 
 def find_server(cloud: Cloud, settings: Settings, side: Side) -> Server | None:

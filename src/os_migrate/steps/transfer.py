@@ -62,7 +62,7 @@ class StartJob(Step[str]):
     def undo(self, world: World, tag: Tag, made: str) -> None:  # noqa: ARG002
         """Stop it and forget it; where its host is off or deleted, it has ended."""
         try:
-            world.host(self.side).stop(made)
+            world.host(self.side, self.host_id).stop(made)
         except HostError:
             if not self._host_is_off(world):
                 raise
