@@ -14,7 +14,7 @@ import pytest
 from os_migrate.errors import AccessRefused, HostUnreachable
 from os_migrate.ssh import Ssh
 
-from .conftest import make_key
+from .machine import make_key
 
 
 @pytest.fixture
