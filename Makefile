@@ -6,11 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-# What the tools' tests run for real; the lab installs what it needs itself.
+# What the tools' tests and the bench run for real; the lab installs what it needs itself.
 PACKAGES := nbdkit libnbd-bin qemu-utils openssh-server openssh-client sudo e2fsprogs iproute2 util-linux mount python3-venv \
-	partclone xfsprogs btrfs-progs ntfs-3g dosfstools mtools fdisk lvm2 cryptsetup-bin
+	partclone xfsprogs btrfs-progs ntfs-3g dosfstools mtools fdisk lvm2 cryptsetup-bin procps zstd
 PACKAGE_COMMANDS := nbdkit nbdcopy nbdinfo qemu-nbd ssh-keygen sudo mkfs.ext4 losetup \
-	partclone.extfs mkfs.xfs mkfs.btrfs ntfs-3g mkfs.vfat mcopy sfdisk pvs cryptsetup
+	partclone.extfs mkfs.xfs mkfs.btrfs ntfs-3g mkfs.vfat mcopy sfdisk pvs cryptsetup pkill zstd
 
 .PHONY: help
 help: ## List the targets
@@ -37,6 +37,10 @@ test-fast: packages $(VENV)/ready ## Run the tests that need no cloud
 kills: packages $(VENV)/ready ## Kill the migrator at random instants on the lab: make kills KILLS=20 SEED=7
 	@$(BIN)/python -m lab up
 	@KILLS=$(or $(KILLS),20) SEED=$(SEED) $(BIN)/pytest -v -s -m lab tests/acceptance/test_kills.py
+
+.PHONY: bench
+bench: packages $(VENV)/bench-ready ## Measure the data path beside the plain way: make bench CASES="ext4-1g zero" ROUNDS=1
+	@$(BIN)/python -m bench $(CASES) --rounds $(or $(ROUNDS),5) $(if $(STRICT),--strict) $(if $(VERBOSE),--verbose)
 
 .PHONY: bench-scale
 bench-scale: $(VENV)/ready ## Migrate 500 workloads, 50 at once, on fake clouds with 50 ms a call; figures also in bench-scale.json
@@ -75,6 +79,11 @@ packages:
 	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
 	    apt-get -qq -o DPkg::Lock::Timeout=900 install -y --no-install-recommends $(PACKAGES) >/dev/null; \
 	fi
+
+$(VENV)/bench-ready: $(VENV)/ready
+	@echo "== installing what the bench's plot needs into $(VENV)"
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --editable . --group bench
+	@touch $@
 
 $(VENV)/ready: pyproject.toml
 	@echo "== installing the Python environment into $(VENV)"

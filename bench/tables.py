@@ -63,9 +63,9 @@ def markdown_of(results: Sequence[CaseResult]) -> str:
                 f"{', '.join(result.case.disks)}, {result.case.link}" if variant is result.case.base else "",
                 variant,
                 f"{m.wall_s:.1f}",
-                _marked(f"{result.value(Measure.WALL, variant):.2f}", verdicts.get((Measure.WALL, variant))),
+                _marked(f"{result.value(Measure.WALL, variant):.3f}", verdicts.get((Measure.WALL, variant))),
                 f"{m.cpu_s:.1f}",
-                _marked(f"{result.value(Measure.CPU, variant):.2f}", verdicts.get((Measure.CPU, variant))),
+                _marked(f"{result.value(Measure.CPU, variant):.3f}", verdicts.get((Measure.CPU, variant))),
                 _marked(f"{m.wire_bytes / MIB:.1f}{of_use}", in_use),
                 _marked(
                     "" if m.link_share is None else f"{m.link_share:.0%}", verdicts.get((Measure.LINK_SHARE, variant))

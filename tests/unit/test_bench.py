@@ -68,8 +68,8 @@ def test_text_names_what_was_missed():
 def test_table_for_the_documentation_has_a_row_for_each_variant():
     table = markdown_of([result(sample(Variant.PLAIN, 10.0), sample(Variant.UNPROVEN, 5.0))])
     *_, plain, ours = table.splitlines()
-    assert plain == "| ext4-2g, 1 Gbit/s | plain | 10.0 | 1.00 | 3.0 | 1.00 | 101.0 (2.02 of what is in use) | 50% |"
-    assert ours.startswith("|  | proof off | 5.0 | 0.50, met: at most 0.5 | 3.0 | 1.00, **missed**: at most 0.2 |")
+    assert plain == "| ext4-2g, 1 Gbit/s | plain | 10.0 | 1.000 | 3.0 | 1.000 | 101.0 (2.02 of what is in use) | 50% |"
+    assert ours.startswith("|  | proof off | 5.0 | 0.500, met: at most 0.5 | 3.0 | 1.000, **missed**: at most 0.2 |")
 
 
 def test_transfers_one_after_the_other_add_up():
