@@ -9,7 +9,7 @@ from os_migrate_agent.attempts import verb_attempts, verb_hold
 from os_migrate_agent.copying import task_copy
 from os_migrate_agent.devices import verb_device
 from os_migrate_agent.facts import verb_facts
-from os_migrate_agent.files import Json, verb_write, write_json
+from os_migrate_agent.files import Json, Progress, verb_write, write_json
 from os_migrate_agent.process import AgentError
 from os_migrate_agent.scan import task_scan
 from os_migrate_agent.sending import task_send
@@ -65,6 +65,7 @@ def main(argv: List[str]) -> int:
 def _carry_out(task: Callable[..., Json], argv: List[str]) -> None:
     """Run a task; its outcome stays in its state file when its unit is gone."""
     try:
+        Progress(argv[0], 0).tell()  # a poll that finds it spares systemd the question
         write_json(argv[0], {"result": task(*argv)})
     except (AgentError, OSError) as error:
         write_json(argv[0], {"error": str(error)})

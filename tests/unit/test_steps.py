@@ -215,7 +215,7 @@ def test_job_that_got_over_its_trouble_is_told_of_once(scene):
 
 
 def test_job_that_does_not_move_is_told_of(scene):
-    _, notes = awaited(scene, *[RUNNING] * int(STALL_S * 2 + 10), DONE)
+    _, notes = awaited(scene, *[RUNNING] * int(STALL_S * 2 + 60), DONE)
     assert len(notes) == 2
     assert notes[0].startswith("copy of /dev/vda: nothing has moved for 120 s")
 

@@ -14,6 +14,10 @@ from os_migrate.world import Host, World
 POLL_S = 1.0
 """How often a running job is asked for its progress: what a person who watches finds live."""
 
+FIRST_POLL_S = 0.1
+LATE_BY = 0.05
+"""A job that is short is asked more often: the server is off until somebody knows that it has ended."""
+
 OUTAGE_S = 300.0
 """How long a host may not answer while a job goes on there without us: long enough for a router to be restarted."""
 
@@ -98,20 +102,22 @@ class AwaitJob(Reading[JobResult]):
             TransferError: the job failed, or is gone (the host was restarted), or the host doesn't answer any more.
         """
         host = world.host(self.side)
-        trouble, done_bytes, still_s = "", 0, 0.0
+        trouble, done_bytes, still_s, waited_s = "", 0, 0.0, 0.0
         while (state := self._ask(world, host)).status is JobStatus.RUNNING:
             self._tell(world, state.done_bytes, state.total_bytes)
             if state.trouble != trouble:
                 trouble = state.trouble
                 self._warn(world, trouble)
-            still_s = still_s + POLL_S if state.done_bytes == done_bytes else 0.0
+            pause_s = min(POLL_S, FIRST_POLL_S + LATE_BY * waited_s)
+            waited_s += pause_s
+            still_s = still_s + pause_s if state.done_bytes == done_bytes else 0.0
             done_bytes = state.done_bytes
             if still_s >= STALL_S:
                 still_s = 0.0
                 self._warn(
                     world, f"nothing has moved for {STALL_S:.0f} s: see `journalctl -u {self.unit}` on {host.name}"
                 )
-            world.clock.sleep(POLL_S)
+            world.clock.sleep(pause_s)
         if state.result is None:
             why = state.error or f"host {host.name} knows no {self.unit}: was it restarted?"
             raise TransferError(
