@@ -57,7 +57,7 @@ class JobStatus(StrEnum):
 class JobState:
     """What a host says of a job. `result` is filled when DONE, `error` when FAILED; `trouble` is what it got over.
 
-    The bytes are those of the disk for a scan, and those that hold data for a copy; both are 0 until the job knows.
+    The bytes are those in use for a scan, and those that hold data for a copy; both are 0 until the job knows.
     """
 
     status: JobStatus

@@ -81,6 +81,16 @@ def test_copy_equals_source_byte_by_byte_and_by_digest(source, destination, atte
     assert scan(destination, attempt, twin, Coverage.COPIED).digest == scanned.digest
 
 
+def test_scan_that_has_ended_tells_of_the_bytes_that_it_read(source, destination, attempt):
+    original, twin = source.add_disk(shaped("d0d0")), destination.add_disk(bytes(4 * BLOCK))
+    export(source, attempt, original)
+    copy(source, destination, attempt, original, twin)
+    job = ScanJob(attempt, twin, Coverage.COPIED)
+    destination.host.start(job)
+    state = destination.await_end(job.unit)
+    assert (state.done_bytes, state.total_bytes) == (2 * BLOCK, 2 * BLOCK)
+
+
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_old_data_is_overwritten_where_the_source_has_zeroes(source, destination, attempt, compression):
     content = shaped("00d0000d" * 8)
