@@ -8,7 +8,7 @@ import struct
 import time
 from typing import Optional
 
-from os_migrate_agent.files import Json, names
+from os_migrate_agent.files import POLL_S, Json, names
 from os_migrate_agent.process import AgentError
 
 BY_ID_DIR = "/dev/disk/by-id"
@@ -71,4 +71,4 @@ def verb_device(request: Json) -> Json:
                 return {"path": path, "size_bytes": disk.seek(0, os.SEEK_END)}
         if time.monotonic() > deadline:
             return {"path": None, "size_bytes": None}
-        time.sleep(0.2)
+        time.sleep(POLL_S)

@@ -11,6 +11,8 @@ Json = Dict[str, Any]
 
 RUN_DIR = "/run/os-migrate"
 
+POLL_S = 0.05  # how often it is looked whether something is there: a look costs little, and the server is off meanwhile
+
 NEW = ".new"  # a file of ours that is being written; a task that was killed may leave it
 PRIVATE = ".d"  # likewise, a directory for what only a task needs
 

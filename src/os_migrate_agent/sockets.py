@@ -8,21 +8,26 @@ import time
 from typing import Callable, List, NoReturn
 
 from os_migrate_agent.devices import device_of
+from os_migrate_agent.files import POLL_S
 from os_migrate_agent.process import AgentError
 
+LOOK_S = 0.5  # how often it is asked whether the server is still there: that takes a process
 SEND_GREETING = b"OSMSEND1"  # as long as NBD's own
 
 
 def await_servers(paths: List[str], timeout_s: float, has_failed: Callable[[], bool]) -> None:
     """Return when a server answers on each of the sockets; through a tunnel, that is the server at its far end."""
-    deadline = time.monotonic() + timeout_s
+    began = time.monotonic()
+    deadline, look = began + timeout_s, began + LOOK_S
     for path in paths:
         while not answers(path):
-            if has_failed():
-                raise AgentError(f"the process behind {path} ended")
+            if time.monotonic() > look:
+                if has_failed():
+                    raise AgentError(f"the process behind {path} ended")
+                look = time.monotonic() + LOOK_S
             if time.monotonic() > deadline:
                 raise AgentError(f"nothing answers on {path} after {timeout_s} s")
-            time.sleep(0.2)
+            time.sleep(POLL_S)
 
 
 def answers(path: str) -> bool:
