@@ -71,7 +71,7 @@ class Exported:
 
 @dataclass(frozen=True)
 class Copied:
-    """A disk in the destination, proven equal to its source."""
+    """A disk in the destination, proven equal to its source unless the operator wants no proof."""
 
     disk: Disk
     volume_id: VolumeId
