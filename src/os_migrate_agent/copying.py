@@ -58,6 +58,7 @@ def task_copy(state: str, volume_id: str, extents_path: str, compression: str, e
         "seconds": time.monotonic() - began,
         "method": f"zstd -{level}" if level else "nbd",
         "reason": reason,
+        "trouble": progress.trouble,
     }
 
 

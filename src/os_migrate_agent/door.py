@@ -66,7 +66,8 @@ def _carry_out(task: Callable[..., Json], argv: List[str]) -> None:
     """Run a task; its outcome stays in its state file when its unit is gone."""
     try:
         Progress(argv[0], 0).tell()  # a poll that finds it spares systemd the question
-        write_json(argv[0], {"result": task(*argv)})
+        result = task(*argv)
+        write_json(argv[0], {"trouble": result.pop("trouble", ""), "result": result})
     except (AgentError, OSError) as error:
         write_json(argv[0], {"error": str(error)})
         raise

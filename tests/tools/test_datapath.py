@@ -253,7 +253,9 @@ def assert_begun_anew(source, destination, job):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert state.trouble.startswith("the link broke, the copy begins anew")
-    assert destination.await_end(job.unit).status is JobStatus.DONE
+    end = destination.await_end(job.unit)
+    assert end.status is JobStatus.DONE
+    assert end.trouble.startswith("the link broke, the copy begins anew")
     assert destination.content(job.volume_id) == source.content(job.source_id)
 
 

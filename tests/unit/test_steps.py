@@ -214,6 +214,16 @@ def test_job_that_got_over_its_trouble_is_told_of_once(scene):
     assert notes == ["copy of /dev/vda: the link broke"]
 
 
+def test_trouble_that_came_and_went_while_nobody_asked_is_told_at_the_end(scene):
+    _, notes = awaited(scene, RUNNING, replace(DONE, trouble="the link broke"))
+    assert notes == ["copy of /dev/vda: the link broke"]
+
+
+def test_trouble_that_was_told_is_not_told_again_at_the_end(scene):
+    _, notes = awaited(scene, replace(RUNNING, trouble="the link broke"), replace(DONE, trouble="the link broke"))
+    assert notes == ["copy of /dev/vda: the link broke"]
+
+
 def test_job_that_does_not_move_is_told_of(scene):
     _, notes = awaited(scene, *[RUNNING] * int(STALL_S * 2 + 60), DONE)
     assert len(notes) == 2

@@ -306,7 +306,7 @@ def job_state(said: Mapping[str, Any]) -> JobState:
     if status is JobStatus.DONE:
         result = _result(said["result"])
         whole = result.used_bytes if isinstance(result, ScanResult) else result.wire_bytes
-        return JobState(status, done_bytes=whole, total_bytes=whole, result=result)
+        return JobState(status, whole, whole, trouble=said.get("trouble", ""), result=result)
     done, total = said.get("done_bytes", 0), said.get("total_bytes", 0)
     return JobState(status, done, total, said.get("error", ""), said.get("trouble", ""))
 

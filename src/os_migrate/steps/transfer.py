@@ -118,6 +118,8 @@ class AwaitJob(Reading[JobResult]):
                     world, f"nothing has moved for {STALL_S:.0f} s: see `journalctl -u {self.unit}` on {host.name}"
                 )
             world.clock.sleep(pause_s)
+        if state.trouble not in {"", trouble}:  # it came while nobody could ask
+            self._warn(world, state.trouble)
         if state.result is None:
             why = state.error or f"host {host.name} knows no {self.unit}: was it restarted?"
             raise TransferError(
