@@ -10,6 +10,9 @@ from typing import Any
 
 import yaml
 
+SLOWLY = ("--set", "os_migrate_bandwidth_limit=24")
+"""Lets 96 MiB take half a minute, so that whoever wants to meet a copy does."""
+
 
 @dataclass(frozen=True)
 class Done:

@@ -13,7 +13,7 @@ import pytest
 
 from lab import scenario
 from lab.scenario import Guest, Shape
-from tests.acceptance.operating import Operator
+from tests.acceptance.operating import SLOWLY, Operator
 from tests.acceptance.watching import HOSTS, on_host, ssh_to_host
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500)]
@@ -38,7 +38,7 @@ class Faulty:
     def migrate(self, when: str = "", act: Callable[[], object] = lambda: None) -> tuple[int, str]:
         """Migrate; once the log says `when`, act. Return the exit code and what was said."""
         said = ""
-        command = self.operator.command("--verbose", "migrate", SERVER.name)
+        command = self.operator.command("--verbose", "migrate", SERVER.name, *(SLOWLY if when == COPYING else ()))
         migrator = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         assert migrator.stderr is not None
         try:
