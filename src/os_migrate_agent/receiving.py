@@ -32,8 +32,11 @@ def level_for(path: str, data: int, *, always: bool) -> Tuple[int, str]:
         return 0, "the destination host has no zstd"
     if data < WORTH:
         return (1, "") if always else (0, "there is little to copy")
-    link_bytes_s = _link_bytes_s(path, data // FLOOD_SHARE)
-    chosen = _ask(path, {"do": "choose", "link_bytes_s": link_bytes_s, "always": always})
+    try:
+        link_bytes_s = _link_bytes_s(path, data // FLOOD_SHARE)
+        chosen = _ask(path, {"do": "choose", "link_bytes_s": link_bytes_s, "always": always})
+    except (LinkBroken, OSError) as fault:  # the copy knows how to wait for the link
+        return (1 if always else 0), f"the link could not be measured: {fault}"
     return chosen["level"], chosen["reason"]
 
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from os_migrate_agent import receiving
+from os_migrate_agent.receiving import LinkBroken
 from os_migrate_agent.sending import choose
 
 MB = 1e6
@@ -54,3 +56,30 @@ def test_reason_has_the_figures():
     assert level == 3
     assert "12.5 MB/s" in reason
     assert "level 3 makes 0.40 of a byte, 100 MB/s" in reason
+
+
+class Reset:
+    """A connection that the other host resets in the middle of an answer."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def recv(self, _count):
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+
+def gone(*_):
+    raise LinkBroken("nobody sends on /run/x.sock")
+
+
+@pytest.mark.parametrize("request_", [gone, lambda *_: Reset()])
+@pytest.mark.parametrize(("always", "level"), [(False, 0), (True, 1)])
+def test_link_that_breaks_while_it_is_measured_ends_no_copy(monkeypatch, request_, always, level):
+    monkeypatch.setattr(receiving.shutil, "which", lambda _: "/usr/bin/zstd")
+    monkeypatch.setattr(receiving, "_request", request_)
+    chosen, reason = receiving.level_for("/run/x.sock", receiving.WORTH, always=always)
+    assert chosen == level
+    assert reason.startswith("the link could not be measured: ")
