@@ -11,7 +11,7 @@ from typing import IO, Tuple
 from os_migrate_agent.blocks import CHUNK
 from os_migrate_agent.files import Json, Progress
 from os_migrate_agent.process import AgentError
-from os_migrate_agent.sending import FRAME
+from os_migrate_agent.sending import FAULT, FRAME
 from os_migrate_agent.sockets import SEND_GREETING
 
 ANSWER_S = 60  # what the other host may take to try its levels of zstd, under emulation
@@ -81,6 +81,7 @@ class Receiver:
 
         Raises:
             LinkBroken: before the end.
+            AgentError: the source can't be read.
         """
         with _request(self._path, {"do": "send", "level": self._level, "from": self._offset}) as client:
             client.settimeout(None)  # a silent link is ended by SSH's keepalive
@@ -98,6 +99,9 @@ class Receiver:
         header, buffer = memoryview(bytearray(FRAME.size)), memoryview(bytearray(CHUNK))
         while True:
             offset, length = FRAME.unpack(_exactly(stream, header))
+            if offset == FAULT:
+                words = bytes(_exactly(stream, buffer[:length])).decode("utf-8", "replace")
+                raise AgentError("the source can't be read: " + words)
             if not length:
                 return
             _write(self._disk, offset, _exactly(stream, buffer[:length]))

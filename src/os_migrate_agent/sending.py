@@ -18,7 +18,7 @@ import struct
 import subprocess
 import threading
 import time
-from typing import Callable, List, NoReturn, Optional, Tuple
+from typing import IO, Callable, List, NoReturn, Optional, Tuple
 
 from os_migrate_agent.blocks import Extent, chunks, open_uncached, read_list
 from os_migrate_agent.devices import device_of
@@ -27,6 +27,7 @@ from os_migrate_agent.process import AgentError
 from os_migrate_agent.sockets import SEND_GREETING, listen
 
 FRAME = struct.Struct(">QI")  # offset and length of what follows; length 0 ends it
+FAULT = (1 << 64) - 1  # in place of an offset: what follows says why the source can't be read
 LEVELS = (1, 3, 6, 9)  # of zstd; beyond, it is slower than any link that is worth a migration
 SAMPLES = 8  # pieces of the data that are compressed to see what it would bring
 SAMPLE = 512 * 1024
@@ -81,16 +82,27 @@ def _send(client: socket.socket, level: int, start: int, device: str, extents: L
     zstd = subprocess.Popen([*ZSTD, f"-{level}"], stdin=subprocess.PIPE, stdout=client.fileno())
     assert zstd.stdin is not None, "a pipe"
     try:
-        with open(device, "rb", buffering=0, opener=open_uncached) as disk:
-            for offset, _, view in chunks(disk, [extent for extent in missing if extent[1] > 0]):
-                zstd.stdin.write(FRAME.pack(offset, len(view)))
-                zstd.stdin.write(view)
-            zstd.stdin.write(FRAME.pack(disk.seek(0, os.SEEK_END), 0))
-            zstd.stdin.close()
-            zstd.wait()
+        _write_frames(zstd.stdin, device, [extent for extent in missing if extent[1] > 0])
+        zstd.stdin.close()
+        zstd.wait()
     finally:
         zstd.kill()
         zstd.wait()
+
+
+def _write_frames(stream: IO[bytes], device: str, extents: List[Extent]) -> None:
+    """Write the extents, or as much of them as can be read, and why no more."""
+    try:
+        with open(device, "rb", buffering=0, opener=open_uncached) as disk:
+            for offset, _, view in chunks(disk, extents):
+                stream.write(FRAME.pack(offset, len(view)))
+                stream.write(view)
+            stream.write(FRAME.pack(disk.seek(0, os.SEEK_END), 0))
+    except BrokenPipeError:  # the client went away
+        raise
+    except (AgentError, OSError) as fault:
+        words = str(fault).encode()
+        stream.write(FRAME.pack(FAULT, len(words)) + words)
 
 
 # The level -----------------------------------------------------------------------------------------------------------
