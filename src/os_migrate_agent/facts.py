@@ -47,5 +47,6 @@ def _version(argv: List[str]) -> Optional[str]:
         )
     except FileNotFoundError:
         return None
-    found = re.search(r"\d+(\.\d+)*", tail(done.stdout))
+    # A number with a dot, as far as there is one: others are of the machine ("x86_64", "64-bits").
+    found = re.search(r"\d+(\.\d+)+", tail(done.stdout)) or re.search(r"\d+", tail(done.stdout))
     return found.group() if found and done.returncode == 0 else None
