@@ -12,6 +12,8 @@ from os_migrate_agent.reading import Unproven
 
 SECTOR = 512  # unit of the device mapper
 LIMIT_S = 60
+LOOP_CONTROL = "/dev/loop-control"
+MAPPER_CONTROL = "/dev/mapper/control"
 
 _numbers = itertools.count()
 
@@ -40,14 +42,22 @@ def view(device: str, runs: List[Extent]) -> Iterator[str]:
 
 
 def _loop(device: str, extent: Extent) -> Tuple[str, List[str]]:
+    _load("loop", LOOP_CONTROL)
     offset, length = extent
     wanted = ["--read-only", "--offset", str(offset), "--sizelimit", str(length)]
     path = run(["losetup", *wanted, "--find", "--show", device], timeout_s=LIMIT_S).strip()
     return path, ["losetup", "--detach", path]
 
 
+def _load(module: str, node: str) -> None:
+    """Load what a device node belongs to: the kernel does so by itself only where systemd has made the node beforehand."""
+    if not os.path.exists(node):
+        run(["modprobe", "--quiet", module], check=False, timeout_s=LIMIT_S)
+
+
 def _mapped(device: str, runs: List[Extent]) -> Tuple[str, List[str]]:
     """Join several ranges; the kernel must have a device mapper for it."""
+    _load("dm_mod", MAPPER_CONTROL)
     name = f"os-migrate-{os.getpid()}-{next(_numbers)}"
     rows = []
     at = 0

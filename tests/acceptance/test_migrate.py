@@ -163,6 +163,15 @@ def test_every_copy_is_proven_by_equal_digests(scene: Scene) -> None:
             assert len(disk["source_digest"]) == 64
 
 
+def test_file_systems_are_copied_by_their_maps(scene: Scene) -> None:
+    for name in (COPIED_BOOT_DISK.name, BOOT_VOLUME.name):
+        for disk in scene.done.results[name]["report"]["disks"]:
+            mapped = [part["what"] for part in disk["parts"] if part["how"] == "map"]
+            assert len(mapped) == 1, disk["parts"]
+            assert mapped[0] in {"ext2", "ext4"}
+            assert disk["used_bytes"] < disk["size_bytes"]
+
+
 def test_empty_blocks_are_not_sent(scene: Scene) -> None:
     for disk in scene.done.results[FROM_IMAGE.name]["report"]["disks"]:
         assert disk["size_bytes"] == 1 << 30

@@ -86,10 +86,13 @@ def test_volume_in_pieces_is_mapped_in_its_own_order(blank, tmp_path, monkeypatc
         assert files_of(device, "ntfs", tmp_path / "again") == files
 
 
-def test_pieces_are_joined_by_a_table_in_sectors(tmp_path, path_first):
+def test_pieces_are_joined_by_a_table_in_sectors(tmp_path, path_first, monkeypatch):
+    monkeypatch.setattr(views, "MAPPER_CONTROL", str(tmp_path / "control"))
+    tool(path_first, "modprobe", f'echo "$@" > {tmp_path}/loaded')
     tool(path_first, "dmsetup", f'echo "$@" >> {tmp_path}/said; [ "$1" = create ] && cat >> {tmp_path}/said; true')
     path, remove = views._mapped("/dev/sdx", [(32 * MIB, 12 * MIB), (8 * MIB, MIB)])
     words, *rows = (tmp_path / "said").read_text().splitlines()
+    assert (tmp_path / "loaded").read_text() == "--quiet dm_mod\n"
     assert rows == ["0 24576 linear /dev/sdx 65536", "24576 2048 linear /dev/sdx 16384"]
     assert words == "create --readonly " + path.removeprefix("/dev/mapper/")
     assert remove[:3] == ["dmsetup", "remove", "--deferred"]

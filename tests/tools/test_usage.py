@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from os_migrate_agent import fs_ext, usage
+from os_migrate_agent import fs_ext, usage, views
 from os_migrate_agent.reading import Window
 
 from .disks import KINDS, MIB, files_of, made, mounted, run, tool, tree
@@ -94,6 +94,23 @@ def test_process_that_is_killed_leaves_no_device_behind(blank, tmp_path, path_fi
     while run("losetup", "--associated", disk.path):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_loop_devices_are_asked_for_where_the_kernel_has_not_loaded_them(
+    blank, tmp_path, path_first, monkeypatch, there
+):
+    disk = blank(16)
+    run("mkfs.ext4", "-q", "-F", disk.path)
+    control = tmp_path / "loop-control"
+    if there:
+        control.touch()
+    monkeypatch.setattr(views, "LOOP_CONTROL", str(control))
+    tool(path_first, "modprobe", f'echo "$@" >> {tmp_path}/said')
+    _extents, (part,) = disk.examine(tmp_path / "private")
+    assert part["how"] == "map"
+    said = (tmp_path / "said").read_text().splitlines() if (tmp_path / "said").exists() else []
+    assert set(said) == (set() if there else {"--quiet loop"})
 
 
 def test_all_of_the_agent_is_in_the_dialect_of_the_oldest_python():
