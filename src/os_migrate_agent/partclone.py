@@ -30,8 +30,12 @@ def used(path: str, kind: str, size: int, directory: str) -> List[Extent]:
     inside = tempfile.mkdtemp(prefix="map-", dir=directory)
     try:
         domain = os.path.join(inside, "domain")  # partclone refuses a file that exists
-        # Its own checks stay on: nothing is forced or ignored here, ever.
-        run([program, "-D", "-s", path, "-o", domain, "-L", os.path.join(inside, "log")], timeout_s=LIMIT_S)
+        # Its own checks stay on: nothing is forced or ignored here, ever. What shows progress, it waits for at its end, 2 s
+        # unless told otherwise.
+        run(
+            [program, "-D", "-q", "-f", "0", "-s", path, "-o", domain, "-L", os.path.join(inside, "log")],
+            timeout_s=LIMIT_S,
+        )
         with open(domain, encoding="ascii") as file:
             return read_domain(file.read(), size)
     except (AgentError, OSError, ValueError) as fault:
