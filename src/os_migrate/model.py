@@ -5,7 +5,7 @@ What the operator's files say is in `workload`. Sizes carry their unit in the na
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NewType
 
@@ -15,7 +15,9 @@ FloatingIpId = NewType("FloatingIpId", str)
 ImageId = NewType("ImageId", str)
 NetworkId = NewType("NetworkId", str)
 PortId = NewType("PortId", str)
+QosPolicyId = NewType("QosPolicyId", str)
 SecurityGroupId = NewType("SecurityGroupId", str)
+ServerGroupId = NewType("ServerGroupId", str)
 ServerId = NewType("ServerId", str)
 SnapshotId = NewType("SnapshotId", str)
 SubnetId = NewType("SubnetId", str)
@@ -77,7 +79,7 @@ class Loan:
 
     It goes back and is never deleted, so this is no `Tag`. It is metadata, one key; from it a server is put together again
     without any journal. `device` and `delete_on_termination` are those of a volume on its server; `destination`, of a server
-    only, is the project it migrates into.
+    only, is the project it migrates into. A server that `was_locked` is locked again.
     """
 
     attempt: AttemptId
@@ -86,15 +88,18 @@ class Loan:
     device: str = ""
     delete_on_termination: bool = False
     destination: str = ""
+    was_locked: bool = False
 
     KEY = "os_migrate_loan"
+    _LOCKED = "+locked"
+    _WORDS = (5, 6)
 
     def metadata(self) -> dict[str, str | None]:
         """Return what is set on the server or volume."""
         words = (
             self.attempt,
             self.server_id,
-            "running" if self.was_running else "off",
+            ("running" if self.was_running else "off") + (self._LOCKED if self.was_locked else ""),
             self.device or "-",
             "delete" if self.delete_on_termination else "keep",
             *([self.destination] if self.destination else ()),
@@ -105,16 +110,17 @@ class Loan:
     def of(cls, thing: "Server | Volume") -> "Loan | None":
         """Return the loan that a server or volume is under."""
         words = thing.metadata.get(cls.KEY, "").split(" ")
-        if len(words) not in {len(fields(cls)) - 1, len(fields(cls))}:
+        if len(words) not in cls._WORDS:
             return None
         attempt, server_id, running, device, delete, *destination = words
         return cls(
             AttemptId(attempt),
             ServerId(server_id),
-            was_running=running == "running",
+            was_running=running.removesuffix(cls._LOCKED) == "running",
             device="" if device == "-" else device,
             delete_on_termination=delete == "delete",
             destination="".join(destination),
+            was_locked=running.endswith(cls._LOCKED),
         )
 
     @classmethod
@@ -169,10 +175,27 @@ class Network(Named):
 
 @dataclass(frozen=True)
 class Subnet(Named):
-    """A subnet and the network it belongs to."""
+    """A subnet and the network it belongs to. In one that `assigns_itself` (SLAAC) an address follows from prefix and MAC."""
 
     network_id: NetworkId = NetworkId("")
     cidr: str = ""
+    assigns_itself: bool = False
+
+
+@dataclass(frozen=True)
+class VolumeType(Named):
+    """A volume type; `multiattach` is None where the cloud doesn't tell a tenant."""
+
+    multiattach: bool | None = None
+
+
+@dataclass(frozen=True)
+class ServerGroup(Named):
+    """A server group: its policy ("affinity", "soft-anti-affinity"...), and who is in it."""
+
+    policy: str = ""
+    max_server_per_host: int | None = None
+    members: tuple[ServerId, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -229,7 +252,7 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Volume:
-    """A Cinder volume."""
+    """A Cinder volume. `metadata` is its owner's, and ours, without what Cinder itself writes there."""
 
     id: VolumeId
     name: str
@@ -241,6 +264,7 @@ class Volume:
     bootable: bool = False
     multiattach: bool = False
     encrypted: bool = False
+    read_only: bool = False
     attachments: tuple[Attachment, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     image_metadata: Mapping[str, str] = field(default_factory=dict)
@@ -275,6 +299,23 @@ class FixedIp:
 
 
 @dataclass(frozen=True)
+class AddressPair:
+    """An address, or a range of them, that a port may use beside its own; without a MAC its own is meant."""
+
+    ip_address: str
+    mac_address: str | None = None
+
+
+@dataclass(frozen=True)
+class DhcpOption:
+    """A DHCP option of a port."""
+
+    opt_name: str
+    opt_value: str | None = None
+    ip_version: int = 4
+
+
+@dataclass(frozen=True)
 class Port:
     """A Neutron port."""
 
@@ -289,6 +330,14 @@ class Port:
     security_group_ids: tuple[SecurityGroupId, ...] = ()
     vnic_type: str = "normal"
     binding_profile: Mapping[str, object] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    is_up: bool = True
+    has_port_security: bool = True
+    allowed_address_pairs: tuple[AddressPair, ...] = ()
+    extra_dhcp_opts: tuple[DhcpOption, ...] = ()
+    dns_name: str = ""
+    dns_domain: str = ""
+    qos_policy_id: QosPolicyId | None = None
 
 
 @dataclass(frozen=True)
@@ -305,6 +354,7 @@ class FloatingIp:
     dns_domain: str | None = None
     dns_name: str | None = None
     tags: tuple[str, ...] = ()
+    qos_policy_id: QosPolicyId | None = None
 
 
 @dataclass(frozen=True)
@@ -335,6 +385,10 @@ class Server:
     launched_at: str = ""
     hypervisor_hostname: str | None = None
     locked: bool = False
+    hostname: str | None = None
+    ephemeral_gib: int = 0
+    swap_mib: int = 0
+    group_ids: tuple[ServerGroupId, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -379,6 +433,7 @@ class VolumeSpec:
     bootable: bool = False
     image_metadata: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    must_be_encrypted: bool = False
 
     def with_metadata(self, more: Mapping[str, str]) -> "VolumeSpec":
         """Return the spec with more metadata."""
@@ -396,6 +451,33 @@ class PortSpec:
     vnic_type: str = "normal"
     binding_profile: Mapping[str, object] = field(default_factory=dict)
     name: str = ""
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    is_up: bool = True
+    has_port_security: bool | None = None
+    allowed_address_pairs: tuple[AddressPair, ...] = ()
+    extra_dhcp_opts: tuple[DhcpOption, ...] = ()
+    dns_name: str | None = None
+    dns_domain: str | None = None
+    qos_policy_id: QosPolicyId | None = None
+
+    @property
+    def address(self) -> str | None:
+        """Return the first fixed address; None where Neutron chooses."""
+        return self.fixed_ips[0].ip_address if self.fixed_ips else None
+
+
+@dataclass(frozen=True)
+class FloatingIpExtras:
+    """What a new floating IP may have beside an address and a description."""
+
+    tags: tuple[str, ...] = ()
+    dns_domain: str | None = None
+    dns_name: str | None = None
+    qos_policy_id: QosPolicyId | None = None
+
+
+NO_EXTRAS = FloatingIpExtras()
 
 
 @dataclass(frozen=True)
@@ -442,6 +524,7 @@ class ServerSpec:
     tags: tuple[str, ...] = ()
     user_data: str | None = field(default=None, repr=False)
     scheduler_hints: Mapping[str, object] | None = None
+    hostname: str | None = None
 
     def with_metadata(self, more: Mapping[str, str]) -> "ServerSpec":
         """Return the spec with more metadata."""

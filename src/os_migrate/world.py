@@ -16,6 +16,7 @@ from os_migrate.model import (
     AttemptId,
     Flavor,
     FloatingIp,
+    FloatingIpExtras,
     FloatingIpId,
     Image,
     ImageId,
@@ -27,6 +28,8 @@ from os_migrate.model import (
     PortSpec,
     Server,
     ServerAction,
+    ServerGroup,
+    ServerGroupId,
     ServerId,
     ServerSpec,
     ServerStatus,
@@ -37,6 +40,7 @@ from os_migrate.model import (
     Volume,
     VolumeId,
     VolumeSpec,
+    VolumeType,
 )
 from os_migrate.nbd import HostedAttempt, Job, JobState
 
@@ -98,7 +102,7 @@ class Cloud(Protocol):
     def keypairs(self) -> Sequence[Named]:
         """Return the user's key pairs (id and name are equal)."""
 
-    def volume_types(self) -> Sequence[Named]:
+    def volume_types(self) -> Sequence[VolumeType]:
         """Return the volume types that the project can use."""
 
     def volume_zones(self) -> Sequence[Named]:
@@ -113,6 +117,18 @@ class Cloud(Protocol):
     def floating_ips(self) -> Sequence[FloatingIp]:
         """Return the project's floating IPs."""
 
+    def server_groups(self) -> Sequence[ServerGroup]:
+        """Return the project's server groups."""
+
+    def qos_policies(self) -> Sequence[Named]:
+        """Return the QoS policies that the project can use; none where the cloud has no QoS."""
+
+    def network_extensions(self) -> frozenset[str]:
+        """Return the aliases of Neutron's extensions: what ports and floating IPs can have."""
+
+    def takes_hostnames(self) -> bool:
+        """Say whether a server can be given a hostname, and shows it."""
+
     # Servers -------------------------------------------------------------------------------------------------------
     def create_server(self, spec: ServerSpec) -> ServerId:
         """Ask for a server; don't wait."""
@@ -125,6 +141,18 @@ class Cloud(Protocol):
 
     def start_server(self, server_id: ServerId) -> None:
         """Ask Nova to start a server; one that runs already is fine."""
+
+    def lock_server(self, server_id: ServerId) -> None:
+        """Lock a server; one that is locked already is fine."""
+
+    def unlock_server(self, server_id: ServerId) -> None:
+        """Unlock a server; one that isn't locked is fine. An administrator's lock can't be taken off by a tenant."""
+
+    def create_server_group(self, name: str, policy: str, max_server_per_host: int | None) -> ServerGroupId:
+        """Create a server group; names are not unique."""
+
+    def delete_server_group(self, group_id: ServerGroupId) -> None:
+        """Delete a server group; the servers in it stay."""
 
     def delete_server(self, server_id: ServerId) -> None:
         """Delete a server and wait until it is gone."""
@@ -177,7 +205,10 @@ class Cloud(Protocol):
 
     # Network -------------------------------------------------------------------------------------------------------
     def create_port(self, spec: PortSpec, description: str) -> PortId:
-        """Create a port."""
+        """Create a port. Its tags and its DNS name are given to it by `dress_port`."""
+
+    def dress_port(self, port_id: PortId, spec: PortSpec) -> None:
+        """Give a port all of the spec that can still be changed, but the description; repeating it changes nothing."""
 
     def describe_port(self, port_id: PortId, description: str) -> None:
         """Replace a port's description."""
@@ -186,15 +217,24 @@ class Cloud(Protocol):
         """Delete a port."""
 
     def create_floating_ip(
-        self, network_id: NetworkId, port_id: PortId, fixed_ip: str | None, address: str | None, description: str
+        self,
+        network_id: NetworkId,
+        port_id: PortId,
+        fixed_ip: str | None,
+        address: str | None,
+        description: str,
+        extras: FloatingIpExtras = ...,
     ) -> FloatingIpId:
-        """Create a floating IP on a port; a given `address` must be free."""
+        """Create a floating IP on a port; a given `address` must be free. Its tags are given to it by `tag_floating_ip`."""
 
     def associate_floating_ip(self, floating_ip_id: FloatingIpId, port_id: PortId | None, fixed_ip: str | None) -> None:
         """Move an existing floating IP to a port, or free it (None)."""
 
     def describe_floating_ip(self, floating_ip_id: FloatingIpId, description: str) -> None:
         """Replace a floating IP's description."""
+
+    def tag_floating_ip(self, floating_ip_id: FloatingIpId, tags: Sequence[str]) -> None:
+        """Replace a floating IP's tags."""
 
     def delete_floating_ip(self, floating_ip_id: FloatingIpId) -> None:
         """Delete a floating IP."""

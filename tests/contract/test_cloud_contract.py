@@ -1,19 +1,24 @@
 """What `world.Cloud` promises, asked of the fake and of real clouds alike: a fake that disagrees is a bug."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from os_migrate.errors import CloudError, NotFound
 from os_migrate.model import (
+    AddressPair,
     BlockDevice,
+    DhcpOption,
     FixedIp,
     FlavorId,
     FloatingIpId,
     ImageId,
+    NetworkId,
     Nic,
     PortId,
     PortSpec,
+    ServerGroupId,
     ServerId,
     ServerStatus,
     SnapshotId,
@@ -21,6 +26,7 @@ from os_migrate.model import (
     VolumeSpec,
 )
 from os_migrate.survey import LEAVES_DISKS
+from os_migrate.twin import usual_hostname
 from os_migrate.world import Cloud
 from tests.contract.conftest import TIMEOUT_S, Place
 
@@ -29,6 +35,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning:opens
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 TAG = {"os_migrate_attempt": "contract", "os_migrate_step": "Contract:1"}
+
+
+GROUPS = [("soft-anti-affinity", None), ("affinity", None), ("anti-affinity", 2)]
 
 
 def one(things, thing_id):
@@ -57,6 +66,10 @@ def one(things, thing_id):
         lambda cloud: cloud.image(ImageId(NOBODY)),
         lambda cloud: cloud.await_image(ImageId(NOBODY), TIMEOUT_S),
         lambda cloud: cloud.describe_port(PortId(NOBODY), "text"),
+        lambda cloud: cloud.dress_port(PortId(NOBODY), PortSpec(NetworkId(""), ())),
+        lambda cloud: cloud.tag_floating_ip(FloatingIpId(NOBODY), ["a"]),
+        lambda cloud: cloud.lock_server(ServerId(NOBODY)),
+        lambda cloud: cloud.unlock_server(ServerId(NOBODY)),
         lambda cloud: cloud.describe_floating_ip(FloatingIpId(NOBODY), "text"),
         lambda cloud: cloud.associate_floating_ip(FloatingIpId(NOBODY), None, None),
     ],
@@ -73,6 +86,7 @@ def test_what_is_not_there_is_not_found(cloud: Cloud, ask):
         lambda cloud: cloud.delete_volume(VolumeId(NOBODY)),
         lambda cloud: cloud.delete_snapshot(SnapshotId(NOBODY)),
         lambda cloud: cloud.delete_image(ImageId(NOBODY)),
+        lambda cloud: cloud.delete_server_group(ServerGroupId(NOBODY)),
         lambda cloud: cloud.delete_port(PortId(NOBODY)),
         lambda cloud: cloud.delete_floating_ip(FloatingIpId(NOBODY)),
         lambda cloud: cloud.detach_volume(ServerId(NOBODY), VolumeId(NOBODY)),
@@ -254,6 +268,51 @@ def test_what_was_done_to_a_server_is_remembered(place: Place, cloud: Cloud, ser
         cloud.server_actions(ServerId(NOBODY))
 
 
+def test_locked_server_can_neither_be_marked_nor_stopped_but_unlocked(place: Place, cloud: Cloud):
+    server_id = place.server()
+    place.cleanup.callback(cloud.unlock_server, server_id)
+    for _ in range(2):
+        cloud.lock_server(server_id)
+    assert cloud.server(server_id).locked
+    for act in (
+        lambda: cloud.set_server_metadata(server_id, {"a": "1"}),
+        lambda: cloud.stop_server(server_id),
+        lambda: cloud.delete_server(server_id),
+    ):
+        with pytest.raises(CloudError):
+            act()
+    for _ in range(2):
+        cloud.unlock_server(server_id)
+    assert not cloud.server(server_id).locked
+    assert {a.action for a in cloud.server_actions(server_id)} - {"create"} <= LEAVES_DISKS
+    cloud.set_server_metadata(server_id, {"a": "1"})
+
+
+def test_hostname_is_the_names_or_the_one_that_was_asked_for(place: Place, cloud: Cloud):
+    assert cloud.takes_hostnames()
+    usual, given = place.server(), place.server(hostname="shop")
+    assert cloud.server(usual).hostname == usual_hostname(cloud.server(usual).name, usual)
+    assert cloud.server(given).hostname == "shop"
+
+
+def test_server_group_has_its_servers_and_outlives_them(place: Place, cloud: Cloud):
+    name = place.name("group")
+    made = [cloud.create_server_group(name, policy, limit) for policy, limit in GROUPS]
+    for group_id in made:
+        place.cleanup.callback(cloud.delete_server_group, group_id)
+    groups = [one(cloud.server_groups(), group_id) for group_id in made]
+    assert [(g.name, g.policy, g.max_server_per_host) for g in groups] == [(name, *group) for group in GROUPS]
+
+    server_id = place.server(scheduler_hints={"group": made[0]})
+    assert cloud.server(server_id).group_ids == (made[0],)
+    assert one(cloud.server_groups(), made[0]).members == (server_id,)
+    cloud.delete_server(server_id)
+    assert one(cloud.server_groups(), made[0]).members == ()
+    for _ in range(2):
+        cloud.delete_server_group(made[0])
+    assert made[0] not in {group.id for group in cloud.server_groups()}
+
+
 # Volumes of servers ------------------------------------------------------------------------------------------------------
 
 
@@ -387,6 +446,57 @@ def test_floating_ip_is_moved_described_and_deleted(place: Place, cloud: Cloud):
     assert floating_ip_id not in {ip.id for ip in cloud.floating_ips()}
 
 
+def test_port_is_dressed_whoever_made_it(place: Place, cloud: Cloud):
+    server_id = place.server()
+    (made_by_nova,) = [p for p in cloud.ports() if p.device_id == server_id]
+    for port_id in (place.port(), made_by_nova.id):
+        spec = PortSpec(
+            place.network_id,
+            (),
+            name=place.name("port"),
+            tags=("blue", "red"),
+            is_up=False,
+            allowed_address_pairs=(AddressPair("10.0.0.240"), AddressPair("10.0.9.0/24", "fa:16:3e:0c:0c:02")),
+            extra_dhcp_opts=(DhcpOption("bootfile-name", "pxelinux.0"),),
+        )
+        before = one(cloud.ports(), port_id)
+        for _ in range(2):
+            cloud.dress_port(port_id, spec)
+        port = one(cloud.ports(), port_id)
+        assert (port.name, port.is_up, sorted(port.tags)) == (spec.name, False, ["blue", "red"])
+        assert set(port.allowed_address_pairs) == set(spec.allowed_address_pairs)
+        assert port.extra_dhcp_opts == spec.extra_dhcp_opts
+        assert port.security_group_ids == ()
+        kept = (port.fixed_ips, port.mac_address, port.device_id, port.description)
+        assert kept == (before.fixed_ips, before.mac_address, before.device_id, before.description)
+    insecure = PortSpec(place.network_id, (), has_port_security=False)
+    port_id = place.port(insecure)
+    assert not one(cloud.ports(), port_id).has_port_security
+    with pytest.raises(CloudError):
+        cloud.create_port(replace(insecure, allowed_address_pairs=(AddressPair("10.0.0.240"),)), "refused")
+
+
+def test_port_that_is_made_with_all_it_is_has_it_at_once(place: Place, cloud: Cloud):
+    spec = PortSpec(
+        place.network_id,
+        (),
+        allowed_address_pairs=(AddressPair("10.0.0.241"),),
+        extra_dhcp_opts=(DhcpOption("mtu", "1400"),),
+    )
+    port_id = place.port(spec)
+    port = one(cloud.ports(), port_id)
+    assert port.allowed_address_pairs == spec.allowed_address_pairs
+    assert port.extra_dhcp_opts == spec.extra_dhcp_opts
+    assert (port.has_port_security, port.is_up, port.tags, port.qos_policy_id) == (True, True, (), None)
+
+
+def test_floating_ip_is_tagged(place: Place, cloud: Cloud):
+    floating_ip_id = place.floating_ip(place.port())
+    for _ in range(2):
+        cloud.tag_floating_ip(floating_ip_id, ["blue", "red"])
+    assert sorted(one(cloud.floating_ips(), floating_ip_id).tags) == ["blue", "red"]
+
+
 # What there is to build with ---------------------------------------------------------------------------------------------
 
 
@@ -401,3 +511,10 @@ def test_what_there_is_to_build_with_is_listed(place: Place, cloud: Cloud):
     assert all(group.name for group in cloud.security_groups())
     assert all(key.id == key.name for key in cloud.keypairs())
     assert all(kind.name for kind in cloud.volume_types())
+    assert {
+        "port-security",
+        "allowed-address-pairs",
+        "extra_dhcp_opt",
+        "standard-attr-tag",
+    } <= cloud.network_extensions()
+    assert all(policy.name for policy in cloud.qos_policies())

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from os_migrate.errors import CloudError
-from os_migrate.model import Named, Snapshot, SnapshotId, Volume, VolumeId, VolumeSpec
+from os_migrate.model import Named, Snapshot, SnapshotId, Volume, VolumeId, VolumeSpec, VolumeType
 from tests.fakes.state import State, Stored, blank, kept
 
 
@@ -23,7 +23,7 @@ class FakeCinder(State):
         with self._reads("snapshots"):
             return [s.view for s in self._snapshots.values() if self._listed(s.born)]
 
-    def volume_types(self) -> Sequence[Named]:
+    def volume_types(self) -> Sequence[VolumeType]:
         with self._reads("volume_types"):
             return list(self._volume_types)
 
@@ -56,6 +56,8 @@ class FakeCinder(State):
                 volume_type=spec.volume_type or "default",
                 availability_zone=spec.availability_zone or "nova",
                 bootable=spec.image_id is not None or bool(image_metadata),
+                multiattach=any(t.multiattach for t in self._volume_types if t.name == spec.volume_type),
+                encrypted=spec.volume_type in self.encrypting,
                 metadata=dict(spec.metadata),
                 image_metadata=dict(image_metadata),
             )

@@ -32,6 +32,7 @@ from os_migrate.model import (
     SubnetId,
     Volume,
     VolumeId,
+    VolumeType,
 )
 from tests.fakes.nova import FakeNova
 from tests.fakes.state import BLOCK, Machine, Stored, pattern
@@ -111,8 +112,14 @@ class FakeCloud(FakeGlance):
     def add_keypair(self, name: str) -> None:
         self._keypairs.append(Named(name, name))
 
-    def add_volume_type(self, name: str) -> None:
-        self._volume_types.append(Named(self._new_id("type"), name))
+    def add_volume_type(self, name: str, *, encrypts: bool = False, multiattach: bool = False) -> None:
+        self._volume_types.append(VolumeType(self._new_id("type"), name, multiattach=multiattach))
+        self.encrypting |= {name} if encrypts else set()
+
+    def add_qos_policy(self, name: str) -> Named:
+        policy = Named(self._new_id("qos"), name, f"project-{self._name}")
+        self._qos_policies.append(policy)
+        return policy
 
     def add_image(self, name: str, data: bytes | None = None) -> Image:
         new = ImageId(self._new_id("image"))
@@ -184,4 +191,5 @@ class FakeCloud(FakeGlance):
             "local disks": {m.view.id: m.local and m.local[:-BLOCK] for m in machines},
             "ports": {p.id: p for p, _ in self._ports.values() if p.device_id not in but},
             "floating IPs": {f.id: f for f, _ in self._floating_ips.values()},
+            "server groups": dict(self._server_groups),
         }

@@ -5,8 +5,10 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 from os_migrate.model import (
+    NO_EXTRAS,
     FixedIp,
     FloatingIp,
+    FloatingIpExtras,
     FloatingIpId,
     Named,
     Network,
@@ -42,9 +44,25 @@ class FakeNeutron(State):
         with self._reads("floating_ips"):
             return [ip for ip, born in self._floating_ips.values() if self._listed(born)]
 
+    def qos_policies(self) -> Sequence[Named]:
+        with self._reads("qos_policies"):
+            return list(self._qos_policies)
+
+    def network_extensions(self) -> frozenset[str]:
+        with self._reads("network_extensions"):
+            return self.extensions
+
     def create_port(self, spec: PortSpec, description: str) -> PortId:
         with self._does("create_port"):
             return self._make_port(spec, description).id
+
+    def dress_port(self, port_id: PortId, spec: PortSpec) -> None:
+        with self._does("dress_port"):
+            port, born = self._get(self._ports, port_id, "port")
+            dressed = self._dressed(replace(port, name=spec.name, security_group_ids=spec.security_group_ids), spec)
+            named = {"dns_name": spec.dns_name, "dns_domain": spec.dns_domain, "tags": spec.tags or None}
+            dressed = replace(dressed, **{key: value for key, value in named.items() if value is not None})
+            self._ports[port_id] = (dressed, born)
 
     def describe_port(self, port_id: PortId, description: str) -> None:
         with self._does("describe_port"):
@@ -55,7 +73,13 @@ class FakeNeutron(State):
             self._lose_port(port_id)
 
     def create_floating_ip(
-        self, network_id: NetworkId, port_id: PortId, fixed_ip: str | None, address: str | None, description: str
+        self,
+        network_id: NetworkId,
+        port_id: PortId,
+        fixed_ip: str | None,
+        address: str | None,
+        description: str,
+        extras: FloatingIpExtras = NO_EXTRAS,
     ) -> FloatingIpId:
         with self._does("create_floating_ip"):
             taken = {f.address for f, _ in self._floating_ips.values()}
@@ -65,7 +89,18 @@ class FakeNeutron(State):
             address = address or next(str(a) for a in ip_network(subnet.cidr).hosts() if str(a) not in taken)
             self._refuse_second_floating_ip(port_id)
             new = FloatingIpId(self._new_id("floatingip"))
-            ip = FloatingIp(new, address, network_id, port_id, "router", fixed_ip, description)
+            ip = FloatingIp(
+                new,
+                address,
+                network_id,
+                port_id,
+                "router",
+                fixed_ip,
+                description,
+                extras.dns_domain,
+                extras.dns_name,
+                qos_policy_id=extras.qos_policy_id,
+            )
             self._floating_ips[new] = (ip, self.clock.now())
         return new
 
@@ -82,6 +117,11 @@ class FakeNeutron(State):
         with self._does("describe_floating_ip"):
             ip, born = self._get(self._floating_ips, floating_ip_id, "floating IP")
             self._floating_ips[floating_ip_id] = (replace(ip, description=description), born)
+
+    def tag_floating_ip(self, floating_ip_id: FloatingIpId, tags: Sequence[str]) -> None:
+        with self._does("tag_floating_ip"):
+            ip, born = self._get(self._floating_ips, floating_ip_id, "floating IP")
+            self._floating_ips[floating_ip_id] = (replace(ip, tags=tuple(tags)), born)
 
     def delete_floating_ip(self, floating_ip_id: FloatingIpId) -> None:
         with self._does("delete_floating_ip"):
@@ -119,8 +159,26 @@ class FakeNeutron(State):
             security_group_ids=spec.security_group_ids,
             vnic_type=spec.vnic_type,
         )
+        port = self._dressed(port, spec)
         self._ports[new] = (port, self.clock.now())
         return port
+
+    def _dressed(self, port: Port, spec: PortSpec) -> Port:
+        """Return a port with what a spec says of it; Neutron's own rules hold for what comes of it."""
+        dressed = replace(
+            port,
+            is_up=spec.is_up and port.is_up,
+            has_port_security=port.has_port_security if spec.has_port_security is None else spec.has_port_security,
+            allowed_address_pairs=spec.allowed_address_pairs or port.allowed_address_pairs,
+            extra_dhcp_opts=spec.extra_dhcp_opts or port.extra_dhcp_opts,
+            qos_policy_id=spec.qos_policy_id or port.qos_policy_id,
+        )
+        if not dressed.has_port_security and (dressed.security_group_ids or dressed.allowed_address_pairs):
+            raise self._refuse("a port without port security can have neither security groups nor address pairs")
+        automatic = {s.id for s in self._subnets if s.assigns_itself}
+        if any(ip.subnet_id in automatic for ip in spec.fixed_ips):
+            raise self._refuse("an address can't be asked for in a subnet that assigns them itself")
+        return dressed
 
     def _set_port(self, port_id: PortId, **changes: str) -> None:
         port, born = self._get(self._ports, port_id, "port")

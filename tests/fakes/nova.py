@@ -14,6 +14,8 @@ from os_migrate.model import (
     SecurityGroupId,
     Server,
     ServerAction,
+    ServerGroup,
+    ServerGroupId,
     ServerId,
     ServerSpec,
     ServerStatus,
@@ -75,7 +77,7 @@ class FakeNova(FakeCinder, FakeNeutron):
     # Power -----------------------------------------------------------------------------------------------------------
     def stop_server(self, server_id: ServerId) -> None:
         with self._does("stop_server"):
-            machine = self._machine(server_id)
+            machine = self._open(server_id)
             if machine.view.status is ON:
                 self._switch(machine, "powering-off", self.latency.stop, OFF)
             elif machine.view.status is not OFF and machine.task != "powering-off":
@@ -83,7 +85,7 @@ class FakeNova(FakeCinder, FakeNeutron):
 
     def start_server(self, server_id: ServerId) -> None:
         with self._does("start_server"):
-            machine = self._machine(server_id)
+            machine = self._open(server_id)
             if machine.view.status is OFF:
                 self._switch(machine, "powering-on", self.latency.start, ON)
             elif machine.view.status is not ON and machine.task != "powering-on":
@@ -98,6 +100,41 @@ class FakeNova(FakeCinder, FakeNeutron):
 
         self._until(look, f"server {server_id} becomes {status}", timeout_s)
         return self.server(server_id)
+
+    def lock_server(self, server_id: ServerId) -> None:
+        self._set_lock(server_id, "lock")
+
+    def unlock_server(self, server_id: ServerId) -> None:
+        self._set_lock(server_id, "unlock")
+
+    def _set_lock(self, server_id: ServerId, action: str) -> None:
+        with self._does(f"{action}_server"):
+            machine = self._machine(server_id)
+            machine.note(action)
+            machine.view = replace(machine.view, locked=action == "lock")
+
+    # Groups ----------------------------------------------------------------------------------------------------------
+    def server_groups(self) -> Sequence[ServerGroup]:
+        with self._reads("server_groups"):
+            members = {
+                g: tuple(m.view.id for m in self._machines.values() if g in m.view.group_ids)
+                for g in self._server_groups
+            }
+            return [replace(group, members=members[group.id]) for group in self._server_groups.values()]
+
+    def create_server_group(self, name: str, policy: str, max_server_per_host: int | None) -> ServerGroupId:
+        with self._does("create_server_group"):
+            new = ServerGroupId(self._new_id("servergroup"))
+            self._server_groups[new] = ServerGroup(new, name, f"project-{self._name}", policy, max_server_per_host)
+        return new
+
+    def delete_server_group(self, group_id: ServerGroupId) -> None:
+        with self._does("delete_server_group"):
+            self._server_groups.pop(group_id, None)
+
+    def takes_hostnames(self) -> bool:
+        with self._reads("versions"):
+            return self.has_hostnames
 
     # Make and delete -------------------------------------------------------------------------------------------------
     def create_server(self, spec: ServerSpec) -> ServerId:
@@ -116,6 +153,9 @@ class FakeNova(FakeCinder, FakeNeutron):
                     raise self._refuse(f"port {nic.port_id} is in use")
             image_id = spec.image_id or next((d.image_id for d in spec.block_devices if d.image_id), None)
             local = self._get(self._images, image_id, "image").data if image_id else None
+            group = (spec.scheduler_hints or {}).get("group")
+            if group and group not in self._server_groups:
+                raise self._refuse(f"there is no server group {group}")
             if local is None and not any(d.boot_index == 0 for d in spec.block_devices):
                 raise self._refuse("there is nothing to boot from")
             server = Server(
@@ -130,6 +170,13 @@ class FakeNova(FakeCinder, FakeNeutron):
                 metadata=dict(spec.metadata),
                 tags=spec.tags,
                 user_data=spec.user_data,
+                config_drive=bool(spec.config_drive),
+                disk_config=spec.disk_config,
+                availability_zone=spec.availability_zone,
+                hostname=spec.hostname or spec.name.lower().replace(" ", "-"),
+                ephemeral_gib=flavor.ephemeral_gib,
+                swap_mib=flavor.swap_mib,
+                group_ids=tuple(g for g in self._server_groups if g == group),
                 project_id=f"project-{self._name}",
             )
             machine = Machine(server, self.clock.now(), local, spec)
@@ -146,13 +193,13 @@ class FakeNova(FakeCinder, FakeNeutron):
         with self._does("delete_server"):
             if server_id not in self._machines:
                 return
-            self._machine(server_id).task = "deleting"
+            self._open(server_id).task = "deleting"
             self._later(self.latency.delete, lambda: self._lose_server(server_id))
         self._until(lambda: server_id not in self._machines, f"server {server_id} is gone")
 
     def set_server_metadata(self, server_id: ServerId, metadata: Mapping[str, str | None]) -> None:
         with self._does("set_server_metadata"):
-            machine = self._machine(server_id)
+            machine = self._open(server_id)
             machine.view = replace(machine.view, metadata=kept(machine.view.metadata, metadata))
 
     # Volumes of servers ----------------------------------------------------------------------------------------------
@@ -164,7 +211,7 @@ class FakeNova(FakeCinder, FakeNeutron):
             with self._does("attach_volume") as call:
                 if (volume := self._volume(volume_id).view).status != "available":
                     raise self._refuse(f"volume {volume_id} is {volume.status}")
-                machine = self._machine(server_id)
+                machine = self._open(server_id)
                 if len(machine.view.volumes) >= self.attach_limits.get(server_id, len(self._volumes)):
                     raise self._refuse(f"the maximum number of volumes of server {server_id} is exceeded")
                 machine.note("attach_volume")
@@ -188,6 +235,7 @@ class FakeNova(FakeCinder, FakeNeutron):
             return
         if self._nova_lists(server_id, volume_id):
             with self._does("detach_volume") as call:
+                self._open(server_id)
                 if (status := self._volume(volume_id).view.status) == "in-use":
                     doomed = self.seam.hook.dooms(call)
                     self._mark(volume_id, "detaching")
@@ -207,6 +255,13 @@ class FakeNova(FakeCinder, FakeNeutron):
     # Inside ----------------------------------------------------------------------------------------------------------
     def _machine(self, server_id: ServerId) -> Machine:
         return self._get(self._machines, server_id, "server")
+
+    def _open(self, server_id: ServerId) -> Machine:
+        """Return a server that a tenant may change: one that is locked may not even be marked."""
+        machine = self._machine(server_id)
+        if machine.view.locked:
+            raise self._refuse(f"server {server_id} is locked")
+        return machine
 
     def _nova_lists(self, server_id: ServerId, volume_id: VolumeId) -> bool:
         """Say whether Nova has the volume on the server: from the request on until it is detached."""

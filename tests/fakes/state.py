@@ -18,15 +18,30 @@ from os_migrate.model import (
     PortId,
     Server,
     ServerAction,
+    ServerGroup,
     ServerId,
     ServerSpec,
     SnapshotId,
     Subnet,
     VolumeId,
+    VolumeType,
 )
 from tests.fakes.seam import Call, FakeClock, Seam
 
 V = TypeVar("V")
+
+EXTENSIONS = frozenset(
+    {
+        "standard-attr-tag",
+        "port-security",
+        "allowed-address-pairs",
+        "extra_dhcp_opt",
+        "dns-integration",
+        "dns-domain-ports",
+        "qos",
+        "qos-fip",
+    }
+)
 
 BLOCK = 256
 BLOCKS = 4
@@ -114,7 +129,12 @@ class State:
         self._subnets: list[Subnet] = []
         self._groups: list[Named] = []
         self._keypairs: list[Named] = []
-        self._volume_types: list[Named] = []
+        self._volume_types: list[VolumeType] = []
+        self._server_groups: dict[str, ServerGroup] = {}
+        self._qos_policies: list[Named] = []
+        self.encrypting: set[str] = set()  # the names of volume types that encrypt: no tenant is told
+        self.extensions = EXTENSIONS
+        self.has_hostnames = True
         clock.listeners.append(self._pass_time)
 
     @property

@@ -14,12 +14,18 @@ from os_migrate.cloud import connect
 from os_migrate.cloud.calls import Api, Service
 from os_migrate.errors import CloudError, CloudUnavailable, NotFound, UserError
 from os_migrate.model import (
+    AddressPair,
     BlockDevice,
+    DhcpOption,
     FlavorId,
+    FloatingIpExtras,
     ImageId,
     NetworkId,
     Nic,
     PortId,
+    PortSpec,
+    QosPolicyId,
+    SecurityGroupId,
     ServerId,
     ServerSpec,
     ServerStatus,
@@ -349,7 +355,7 @@ def test_flavor_of_an_old_cloud_is_read_once_for_all_servers(wire, clock):
     cloud = connect(CloudSettings(auth=AUTH), None, name="source", clock=clock)
     servers = [server(id=f"s{n}", flavor={"id": "f1"}) for n in range(3)]
     wire.mocker.get(f"{NOVA}/servers/detail", json={"servers": servers})
-    wire.mocker.get(f"{NOVA}/flavors/f1", json={"flavor": {"name": "small"}})
+    wire.mocker.get(f"{NOVA}/flavors/f1", json={"flavor": {"id": "f1", "name": "small"}})
     for _ in range(2):
         assert [s.flavor_name for s in cloud.servers()] == ["small"] * 3
     assert len(wire.asked("GET", "/compute/v2.1/flavors/f1")) == 1
@@ -410,7 +416,7 @@ def test_server_request_says_only_what_the_spec_says(wire, cloud):
     )
     assert cloud.create_server(spec) == "s1"
     (request,) = wire.asked("POST", "/compute/v2.1/servers")
-    assert request.headers["OpenStack-API-Version"] == "compute 2.79"
+    assert request.headers["OpenStack-API-Version"] == "compute 2.90"
     volume_type = {"source_type": "volume", "destination_type": "volume"}
     assert request.json() == {
         "server": {
@@ -539,6 +545,103 @@ def test_projects_own_ports_are_asked_for(wire, cloud):
     cloud.ports()
     (request,) = wire.asked("GET", "/network/v2.0/ports")
     assert request.qs == {"project_id": ["shop-id"]}
+
+
+DRESSED = PortSpec(
+    NetworkId("n"),
+    (),
+    security_group_ids=(SecurityGroupId("g"),),
+    name="front",
+    tags=("red",),
+    is_up=False,
+    has_port_security=True,
+    allowed_address_pairs=(AddressPair("10.0.0.9"), AddressPair("10.0.1.0/24", "fa:16:3e:00:00:02")),
+    extra_dhcp_opts=(DhcpOption("mtu", "1400"),),
+    dns_name="web",
+    dns_domain="example.org.",
+    qos_policy_id=QosPolicyId("q"),
+)
+FEATURES = {
+    "admin_state_up": False,
+    "port_security_enabled": True,
+    "allowed_address_pairs": [
+        {"ip_address": "10.0.0.9"},
+        {"ip_address": "10.0.1.0/24", "mac_address": "fa:16:3e:00:00:02"},
+    ],
+    "extra_dhcp_opts": [{"opt_name": "mtu", "opt_value": "1400", "ip_version": 4}],
+    "qos_policy_id": "q",
+}
+
+
+def test_port_is_made_with_all_but_what_nova_would_refuse_or_neutron_take_later(wire, cloud):
+    wire.mocker.post(f"{NEUTRON}/v2.0/ports", status_code=201, json={"port": {"id": "p1"}})
+    cloud.create_port(DRESSED, "tag")
+    words = {"network_id": "n", "name": "front", "description": "tag", "security_groups": ["g"]}
+    assert wire.body("POST", "/network/v2.0/ports") == {"port": words | FEATURES}
+
+
+def test_plain_port_says_nothing_that_a_plain_cloud_does_not_know(wire, cloud):
+    wire.mocker.post(f"{NEUTRON}/v2.0/ports", status_code=201, json={"port": {"id": "p1"}})
+    cloud.create_port(PortSpec(NetworkId("n"), ()), "")
+    wanted = {"network_id": "n", "name": "", "description": "", "security_groups": []}
+    assert wire.body("POST", "/network/v2.0/ports") == {"port": wanted}
+
+
+def test_port_is_dressed_with_its_dns_name_and_tags_too(wire, cloud):
+    wire.mocker.put(f"{NEUTRON}/v2.0/ports/p1", json={"port": {}})
+    wire.mocker.put(f"{NEUTRON}/v2.0/ports/p1/tags", json={"tags": []})
+    cloud.dress_port(PortId("p1"), DRESSED)
+    names = {"name": "front", "security_groups": ["g"], "dns_name": "web", "dns_domain": "example.org."}
+    assert wire.body("PUT", "/network/v2.0/ports/p1") == {"port": names | FEATURES}
+    assert wire.body("PUT", "/network/v2.0/ports/p1/tags") == {"tags": ["red"]}
+
+
+def test_cloud_without_qos_has_no_policies(wire, cloud):
+    wire.mocker.get(f"{NEUTRON}/v2.0/qos/policies", status_code=404)
+    assert cloud.qos_policies() == []
+
+
+def test_floating_ip_is_made_with_its_dns_name_and_qos(wire, cloud):
+    wire.mocker.post(f"{NEUTRON}/v2.0/floatingips", status_code=201, json={"floatingip": {"id": "f"}})
+    extras = FloatingIpExtras(("red",), "example.org.", "web", QosPolicyId("q"))
+    cloud.create_floating_ip(NetworkId("n"), PortId("p"), None, None, "tag", extras)
+    body = wire.body("POST", "/network/v2.0/floatingips")["floatingip"]
+    assert (body["dns_domain"], body["dns_name"], body["qos_policy_id"]) == ("example.org.", "web", "q")
+    assert "tags" not in body
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted"),
+    [
+        ("2.93", {"name": "apart", "policy": "anti-affinity", "rules": {"max_server_per_host": 2}}),
+        ("2.38", {"name": "apart", "policies": ["anti-affinity"]}),
+    ],
+)
+def test_server_group_is_asked_for_as_nova_wants_it(wire, clock, version, wanted):
+    wire.mocker.get(NOVA, json={"version": _version("v2.1", NOVA, version, "2.1")})
+    cloud = connect(CloudSettings(auth=AUTH), None, name="destination", clock=clock)
+    wire.mocker.post(f"{NOVA}/os-server-groups", json={"server_group": {"id": "g"}})
+    assert cloud.create_server_group("apart", "anti-affinity", 2) == "g"
+    assert wire.body("POST", "/compute/v2.1/os-server-groups") == {"server_group": wanted}
+
+
+@pytest.mark.parametrize(("version", "takes"), [("2.93", True), ("2.90", True), ("2.89", False)])
+def test_hostnames_are_taken_from_2_90_on(wire, clock, version, takes):
+    wire.mocker.get(NOVA, json={"version": _version("v2.1", NOVA, version, "2.1")})
+    assert connect(CloudSettings(auth=AUTH), None, name="source", clock=clock).takes_hostnames() is takes
+
+
+def test_hostname_is_asked_for_where_there_is_one(wire, cloud):
+    wire.mocker.post(f"{NOVA}/servers", status_code=202, json={"server": {"id": "s1"}})
+    cloud.create_server(ServerSpec("web", FlavorId("f"), (), (), ImageId("i"), hostname="shop"))
+    assert wire.body("POST", "/compute/v2.1/servers")["server"]["hostname"] == "shop"
+
+
+@pytest.mark.parametrize("action", ["lock", "unlock"])
+def test_lock_is_an_action_of_nova(wire, cloud, action):
+    wire.mocker.post(f"{NOVA}/servers/s1/action", status_code=202)
+    getattr(cloud, f"{action}_server")(ServerId("s1"))
+    assert wire.body("POST", "/compute/v2.1/servers/s1/action") == {action: None}
 
 
 def test_no_answer_is_written_anywhere(wire, cloud, capfd):

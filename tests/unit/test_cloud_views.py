@@ -3,7 +3,18 @@
 import pytest
 
 from os_migrate.cloud import views
-from os_migrate.model import Attachment, FixedIp, ServerId, ServerStatus, SubnetId, VolumeAttachment, VolumeId
+from os_migrate.model import (
+    AddressPair,
+    Attachment,
+    DhcpOption,
+    FixedIp,
+    Flavor,
+    ServerId,
+    ServerStatus,
+    SubnetId,
+    VolumeAttachment,
+    VolumeId,
+)
 
 SERVER = {
     "id": "s1",
@@ -31,6 +42,7 @@ SERVER = {
     "description": None,
     "locked": True,
 }
+SMALL, NO_FLAVOR = Flavor("f1", "small", ephemeral_gib=2, swap_mib=64), Flavor("", "")
 
 
 def attached(volume_id: str, device: str, **more):
@@ -38,7 +50,7 @@ def attached(volume_id: str, device: str, **more):
 
 
 def test_server_is_read():
-    server = views.server(SERVER, (), "small")
+    server = views.server(SERVER, (), SMALL)
     assert (server.id, server.name, server.flavor_name) == ("s1", "web", "small")
     assert server.image_id == "i1"
     assert server.config_drive
@@ -49,7 +61,7 @@ def test_server_is_read():
 
 
 def test_server_with_next_to_nothing_is_read():
-    server = views.server({"id": "s1", "status": "PAUSED"}, (), "")
+    server = views.server({"id": "s1", "status": "PAUSED"}, (), NO_FLAVOR)
     assert (server.status, server.raw_status) == (ServerStatus.OTHER, "PAUSED")
 
 
@@ -68,7 +80,9 @@ def test_server_that_is_being_switched_is_in_neither_state(status, task, seen):
 
 
 def test_fault_is_told():
-    assert views.server(SERVER | {"fault": {"message": "No valid host", "code": 500}}, (), "").fault == "No valid host"
+    assert (
+        views.server(SERVER | {"fault": {"message": "No valid host", "code": 500}}, (), SMALL).fault == "No valid host"
+    )
 
 
 def test_volumes_come_in_the_order_of_their_devices_however_nova_lists_them():
@@ -178,3 +192,86 @@ def test_free_floating_ip_is_read():
     }
     ip = views.floating_ip(raw)
     assert (ip.address, ip.port_id, ip.dns_name, ip.tags) == ("172.31.11.60", None, None, ())
+
+
+def test_port_is_read_with_all_that_it_may_have():
+    raw = {
+        "id": "p1",
+        "network_id": "n1",
+        "mac_address": "fa:16:3e:00:00:01",
+        "tags": ["red"],
+        "admin_state_up": False,
+        "port_security_enabled": False,
+        "allowed_address_pairs": [
+            {"ip_address": "10.0.0.9", "mac_address": "fa:16:3e:00:00:01"},
+            {"ip_address": "10.0.1.0/24", "mac_address": "fa:16:3e:00:00:02"},
+        ],
+        "extra_dhcp_opts": [{"opt_name": "mtu", "opt_value": "1400", "ip_version": 4}],
+        "dns_name": "web",
+        "dns_domain": "example.org.",
+        "qos_policy_id": "q1",
+    }
+    port = views.port(raw)
+    assert (port.tags, port.is_up, port.has_port_security) == (("red",), False, False)
+    assert port.allowed_address_pairs == (AddressPair("10.0.0.9"), AddressPair("10.0.1.0/24", "fa:16:3e:00:00:02"))
+    assert port.extra_dhcp_opts == (DhcpOption("mtu", "1400", 4),)
+    assert (port.dns_name, port.dns_domain, port.qos_policy_id) == ("web", "example.org.", "q1")
+
+
+def test_port_of_a_cloud_without_extensions_is_as_usual():
+    port = views.port({"id": "p1", "network_id": "n1"})
+    assert (port.is_up, port.has_port_security, port.tags, port.dns_name, port.qos_policy_id) == (
+        True,
+        True,
+        (),
+        "",
+        None,
+    )
+
+
+def test_flavor_within_a_server_tells_its_extra_disks():
+    embedded = {"original_name": "big", "vcpus": 2, "ram": 512, "disk": 10, "ephemeral": 20, "swap": 64}
+    server = views.server(SERVER | {"server_groups": ["g1"]}, (), views.embedded_flavor(embedded))
+    assert (server.flavor_name, server.ephemeral_gib, server.swap_mib) == ("big", 20, 64)
+    assert server.group_ids == ("g1",)
+
+
+@pytest.mark.parametrize(
+    ("raw", "policy", "limit"),
+    [
+        ({"policy": "anti-affinity", "rules": {"max_server_per_host": "3"}}, "anti-affinity", 3),
+        ({"policy": "affinity", "rules": {}}, "affinity", None),
+        ({"policies": ["soft-affinity"], "metadata": {}}, "soft-affinity", None),
+    ],
+)
+def test_server_group_is_read_as_every_nova_tells_it(raw, policy, limit):
+    group = views.server_group({"id": "g1", "name": "apart", "members": ["s1"]} | raw)
+    assert (group.policy, group.max_server_per_host, group.members) == (policy, limit, ("s1",))
+
+
+@pytest.mark.parametrize(
+    ("raw", "multiattach"),
+    [({}, None), ({"extra_specs": {}}, False), ({"extra_specs": {"multiattach": "<is> True"}}, True)],
+)
+def test_volume_type_tells_whether_several_servers_can_have_a_volume_where_a_tenant_is_told(raw, multiattach):
+    assert views.volume_type({"id": "t", "name": "fast"} | raw).multiattach is multiattach
+
+
+@pytest.mark.parametrize(
+    ("raw", "assigns_itself"),
+    [
+        ({"ipv6_address_mode": None, "ipv6_ra_mode": None}, False),
+        ({"ipv6_address_mode": "dhcpv6-stateful"}, False),
+        ({"ipv6_address_mode": "slaac"}, True),
+        ({"ipv6_ra_mode": "dhcpv6-stateless"}, True),
+    ],
+)
+def test_subnet_that_assigns_its_addresses_itself_is_known_by_its_modes(raw, assigns_itself):
+    assert views.subnet({"id": "s", "network_id": "n"} | raw).assigns_itself is assigns_itself
+
+
+def test_what_cinder_writes_into_metadata_is_a_flag_and_no_metadata():
+    raw = {"id": "v1", "status": "in-use", "size": 1}
+    volume = views.volume(raw | {"metadata": {"readonly": "True", "attached_mode": "ro", "backup": "daily"}})
+    assert (dict(volume.metadata), volume.read_only) == ({"backup": "daily"}, True)
+    assert not views.volume(raw | {"metadata": {"readonly": "False"}}).read_only

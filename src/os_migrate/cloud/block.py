@@ -10,7 +10,7 @@ from os_migrate.cloud import views
 from os_migrate.cloud.calls import Api, Json, Service
 from os_migrate.cloud.waiting import Sights, delete_when_idle, wait_to_see
 from os_migrate.errors import CloudError, NotFound
-from os_migrate.model import Named, Snapshot, SnapshotId, Volume, VolumeId, VolumeSpec
+from os_migrate.model import Named, Snapshot, SnapshotId, Volume, VolumeId, VolumeSpec, VolumeType
 
 T = TypeVar("T")
 V = TypeVar("V", Volume, Snapshot)
@@ -57,10 +57,10 @@ class BlockStorage:
         pages = self._api.pages(Service.BLOCK, "/snapshots/detail", "snapshots", "list the snapshots")
         return [views.snapshot(raw) for raw in pages]
 
-    def volume_types(self) -> Sequence[Named]:
+    def volume_types(self) -> Sequence[VolumeType]:
         """Return the volume types that the project can use."""
         pages = self._api.pages(Service.BLOCK, "/types", "volume_types", "list the volume types")
-        return [views.named(raw) for raw in pages]
+        return [views.volume_type(raw) for raw in pages]
 
     def volume_zones(self) -> Sequence[Named]:
         """Return Cinder's available zones (id and name are equal)."""

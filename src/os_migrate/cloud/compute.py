@@ -1,6 +1,7 @@
 """Nova: servers, flavors, key pairs, zones."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from http import HTTPStatus
 from urllib.parse import quote
@@ -17,13 +18,15 @@ from os_migrate.model import (
     Nic,
     Server,
     ServerAction,
+    ServerGroup,
+    ServerGroupId,
     ServerId,
     ServerSpec,
     ServerStatus,
 )
 
-MICROVERSION = "2.79"
-"""The newest that is used (delete_on_termination of an attachment); what is missing in an older cloud is done without.
+MICROVERSION = "2.90"
+"""The newest that is used (a hostname that isn't the name's); what is missing in an older cloud is done without, or refused.
 
 Source: https://docs.openstack.org/nova/latest/reference/api-microversion-history.html
 """
@@ -40,12 +43,12 @@ class Compute:
     def servers(self) -> Sequence[Server]:
         """Return the project's servers. Devices of their volumes are told by `server` only."""
         raws = self._raw_servers()
-        return [views.server(raw, views.unlocated_volumes(raw), self._flavor_name(raw)) for raw in raws]
+        return [views.server(raw, views.unlocated_volumes(raw), self._flavor_of(raw)) for raw in raws]
 
     def server(self, server_id: ServerId) -> Server:
         """Return a server with its volumes in Nova's order."""
         raw = self._raw_server(server_id)
-        return views.server(raw, views.server_volumes(raw, self._raw_attachments(server_id)), self._flavor_name(raw))
+        return views.server(raw, views.server_volumes(raw, self._raw_attachments(server_id)), self._flavor_of(raw))
 
     def server_actions(self, server_id: ServerId) -> Sequence[ServerAction]:
         """Return what was done to a server, by anybody; nothing where the cloud doesn't tell a tenant.
@@ -84,6 +87,41 @@ class Compute:
         zones = [zone for zone in body["availabilityZoneInfo"] if zone["zoneState"]["available"]]
         return [Named(id=zone["zoneName"], name=zone["zoneName"]) for zone in zones]
 
+    def server_groups(self) -> Sequence[ServerGroup]:
+        """Return the project's server groups."""
+        return [
+            views.server_group(raw) for raw in self._get("/os-server-groups", "list the server groups")["server_groups"]
+        ]
+
+    def create_server_group(self, name: str, policy: str, max_server_per_host: int | None) -> ServerGroupId:
+        """Create a server group."""
+        wanted: Json = {"name": name}
+        if at_least(self._version(), "2.64"):
+            wanted["policy"] = policy
+            if max_server_per_host is not None:
+                wanted["rules"] = {"max_server_per_host": max_server_per_host}
+        else:
+            wanted["policies"] = [policy]
+        doing, version = f"create server group {name!r}", self._version()
+        answer = self._api.post(
+            Service.COMPUTE, "/os-server-groups", doing, {"server_group": wanted}, microversion=version
+        )
+        return ServerGroupId(answer.body["server_group"]["id"])
+
+    def delete_server_group(self, group_id: ServerGroupId) -> None:
+        """Delete a server group; the servers in it stay."""
+        with suppress(NotFound):
+            self._api.delete(
+                Service.COMPUTE,
+                f"/os-server-groups/{group_id}",
+                f"delete server group {group_id}",
+                microversion=self._version(),
+            )
+
+    def takes_hostnames(self) -> bool:
+        """Say whether a server can be given a hostname, and shows it."""
+        return at_least(self._version(), "2.90")
+
     def create_server(self, spec: ServerSpec) -> ServerId:
         """Ask for a server; don't wait."""
         doing = f"create server {spec.name!r}"
@@ -118,6 +156,14 @@ class Compute:
     def start_server(self, server_id: ServerId) -> None:
         """Ask Nova to start a server; one that runs already is fine."""
         self._switch(server_id, "os-start", ServerStatus.ACTIVE, "powering-on")
+
+    def lock_server(self, server_id: ServerId) -> None:
+        """Lock a server; one that is locked already is fine."""
+        self._order(server_id, "lock")
+
+    def unlock_server(self, server_id: ServerId) -> None:
+        """Unlock a server; one that isn't locked is fine. Nova refuses it to a tenant where an administrator has locked it."""
+        self._order(server_id, "unlock")
 
     def delete_server(self, server_id: ServerId) -> None:
         """Delete a server and wait until it is gone."""
@@ -206,26 +252,35 @@ class Compute:
         raws: list[Json] = body["volumeAttachments"]
         return raws
 
-    def _flavor_name(self, raw: Json) -> str:
+    def _flavor_of(self, raw: Json) -> Flavor:
         flavor: Json = raw.get("flavor") or {}
         if "original_name" in flavor:  # since 2.47
-            return str(flavor["original_name"])
+            return views.embedded_flavor(flavor)
         if "id" not in flavor:
-            return ""
-        if flavor["id"] not in self._flavor_names:
-            self._flavor_names[flavor["id"]] = self._name_of_flavor(flavor["id"])
-        return self._flavor_names[flavor["id"]]
+            return Flavor("", "")
+        if flavor["id"] not in self._flavors_read:
+            self._flavors_read[flavor["id"]] = self._read_flavor(flavor["id"])
+        return self._flavors_read[flavor["id"]]
 
     @cached_property
-    def _flavor_names(self) -> dict[str, str]:
-        """By id, as they were read: a flavor is never renamed, and a list of servers names few again and again."""
+    def _flavors_read(self) -> dict[str, Flavor]:
+        """By id, as they were read: a flavor never changes, and a list of servers names few again and again."""
         return {}
 
-    def _name_of_flavor(self, flavor_id: str) -> str:
+    def _read_flavor(self, flavor_id: str) -> Flavor:
         try:
-            return str(self._get(f"/flavors/{flavor_id}", f"read flavor {flavor_id}")["flavor"]["name"])
+            return views.flavor(self._get(f"/flavors/{flavor_id}", f"read flavor {flavor_id}")["flavor"])
         except NotFound:  # deleted since
-            return ""
+            return Flavor(flavor_id, "")
+
+    def _order(self, server_id: ServerId, action: str) -> None:
+        self._api.post(
+            Service.COMPUTE,
+            f"/servers/{server_id}/action",
+            f"{action} server {server_id}",
+            {action: None},
+            microversion=self._version(),
+        )
 
     def _switch(self, server_id: ServerId, action: str, wanted: ServerStatus, on_the_way: str) -> None:
         try:
@@ -276,6 +331,7 @@ def server_request(spec: ServerSpec, *, has_description: bool, must_say_none: bo
         "metadata": dict(spec.metadata) or None,
         "tags": list(spec.tags) or None,
         "user_data": spec.user_data,
+        "hostname": spec.hostname,
     }
     if any(nic.port_id is None for nic in spec.nics) and spec.security_group_names:  # a port that exists has its own
         wanted["security_groups"] = [{"name": name} for name in spec.security_group_names]

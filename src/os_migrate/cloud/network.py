@@ -1,13 +1,16 @@
 """Neutron: networks, ports, floating IPs, security groups."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from os_migrate.cloud import views
 from os_migrate.cloud.calls import Api, Json, Service
 from os_migrate.errors import NotFound
 from os_migrate.model import (
+    NO_EXTRAS,
     FixedIp,
     FloatingIp,
+    FloatingIpExtras,
     FloatingIpId,
     Named,
     Network,
@@ -45,13 +48,29 @@ class Networking:
         """Return the project's floating IPs."""
         return [views.floating_ip(raw) for raw in self._own("floatingips", "floatingips")]
 
+    def qos_policies(self) -> Sequence[Named]:
+        """Return the QoS policies that the project can use; none where the cloud has no QoS."""
+        with suppress(NotFound):
+            pages = self._api.pages(Service.NETWORK, "/qos/policies", "policies", "list the QoS policies")
+            return [views.named(raw) for raw in pages]
+        return []
+
+    def network_extensions(self) -> frozenset[str]:
+        """Return the aliases of Neutron's extensions: what ports and floating IPs can have.
+
+        Source: https://docs.openstack.org/api-ref/network/v2/#extensions
+        """
+        body = self._api.get(Service.NETWORK, "/extensions", "list the extensions")
+        return frozenset(entry["alias"] for entry in body["extensions"])
+
     def create_port(self, spec: PortSpec, description: str) -> PortId:
-        """Create a port."""
+        """Create a port. Its tags and its DNS name are given to it by `dress_port`."""
         port: Json = {
             "network_id": spec.network_id,
             "name": spec.name,
             "description": description,
             "security_groups": list(spec.security_group_ids),
+            **_features(spec),
         }
         if spec.fixed_ips:  # otherwise Neutron gives one
             port["fixed_ips"] = [_fixed_ip(ip) for ip in spec.fixed_ips]
@@ -65,6 +84,18 @@ class Networking:
             Service.NETWORK, "/ports", f"create a port in network {spec.network_id}", {"port": port}
         )
         return PortId(answer.body["port"]["id"])
+
+    def dress_port(self, port_id: PortId, spec: PortSpec) -> None:
+        """Give a port, of whoever's making, all of the spec that can still be changed, but the description; repeating it changes nothing."""
+        wanted: Json = {"name": spec.name, "security_groups": list(spec.security_group_ids), **_features(spec)}
+        if spec.dns_name is not None:
+            wanted["dns_name"] = spec.dns_name
+        if spec.dns_domain is not None:
+            wanted["dns_domain"] = spec.dns_domain
+        path, doing = f"/ports/{port_id}", f"change port {port_id}"
+        self._api.put(Service.NETWORK, path, doing, {"port": wanted})
+        if spec.tags:
+            self._api.put(Service.NETWORK, f"{path}/tags", doing, {"tags": list(spec.tags)})
 
     def describe_port(self, port_id: PortId, description: str) -> None:
         """Replace a port's description."""
@@ -86,14 +117,18 @@ class Networking:
         fixed_ip: str | None,
         address: str | None,
         description: str,
+        extras: FloatingIpExtras = NO_EXTRAS,
     ) -> FloatingIpId:
-        """Create a floating IP on a port; a given `address` must be free."""
+        """Create a floating IP on a port; a given `address` must be free. Its tags are given to it by `tag_floating_ip`."""
         wanted = {
             "floating_network_id": network_id,
             "port_id": port_id,
             "fixed_ip_address": fixed_ip,
             "floating_ip_address": address,
             "description": description,
+            "dns_domain": extras.dns_domain,
+            "dns_name": extras.dns_name,
+            "qos_policy_id": extras.qos_policy_id,
         }
         body = {"floatingip": {key: value for key, value in wanted.items() if value is not None}}
         answer = self._api.post(
@@ -111,6 +146,11 @@ class Networking:
     def describe_floating_ip(self, floating_ip_id: FloatingIpId, description: str) -> None:
         """Replace a floating IP's description."""
         self._change_floating_ip(floating_ip_id, "describe", {"description": description})
+
+    def tag_floating_ip(self, floating_ip_id: FloatingIpId, tags: Sequence[str]) -> None:
+        """Replace a floating IP's tags."""
+        path = f"/floatingips/{floating_ip_id}/tags"
+        self._api.put(Service.NETWORK, path, f"tag floating IP {floating_ip_id}", {"tags": list(tags)})
 
     def delete_floating_ip(self, floating_ip_id: FloatingIpId) -> None:
         """Delete a floating IP."""
@@ -133,6 +173,28 @@ class Networking:
             self._api.delete(Service.NETWORK, path, doing)
         except NotFound:
             return
+
+
+def _features(spec: PortSpec) -> Json:
+    """Return what a port is to have that not every cloud knows; what the spec leaves open is left to Neutron."""
+    wanted: Json = {}
+    if not spec.is_up:
+        wanted["admin_state_up"] = False
+    if spec.has_port_security is not None:
+        wanted["port_security_enabled"] = spec.has_port_security
+    if spec.allowed_address_pairs:
+        wanted["allowed_address_pairs"] = [
+            {"ip_address": pair.ip_address} | ({"mac_address": pair.mac_address} if pair.mac_address else {})
+            for pair in spec.allowed_address_pairs
+        ]
+    if spec.extra_dhcp_opts:
+        wanted["extra_dhcp_opts"] = [
+            {"opt_name": option.opt_name, "opt_value": option.opt_value, "ip_version": option.ip_version}
+            for option in spec.extra_dhcp_opts
+        ]
+    if spec.qos_policy_id is not None:
+        wanted["qos_policy_id"] = spec.qos_policy_id
+    return wanted
 
 
 def _fixed_ip(ip: FixedIp) -> Json:

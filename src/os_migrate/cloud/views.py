@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from os_migrate.model import (
+    AddressPair,
     Attachment,
+    DhcpOption,
     FixedIp,
     Flavor,
     FloatingIp,
@@ -17,8 +19,11 @@ from os_migrate.model import (
     NetworkId,
     Port,
     PortId,
+    QosPolicyId,
     SecurityGroupId,
     Server,
+    ServerGroup,
+    ServerGroupId,
     ServerId,
     ServerStatus,
     Snapshot,
@@ -28,6 +33,7 @@ from os_migrate.model import (
     Volume,
     VolumeAttachment,
     VolumeId,
+    VolumeType,
 )
 
 Json = Mapping[str, Any]
@@ -43,6 +49,18 @@ IMAGE_FIELDS = frozenset(
 Source: https://docs.openstack.org/api-ref/image/v2/#show-image-schema
 """
 
+CINDERS_OWN = frozenset({"readonly", "attached_mode"})
+"""What Cinder itself writes into the metadata of a volume that it shows; nobody can set it as metadata.
+
+Source: _visible_admin_metadata_keys in https://opendev.org/openstack/cinder/src/branch/master/cinder/api/api_utils.py
+"""
+
+AUTOMATIC_MODES = frozenset({"slaac", "dhcpv6-stateless"})
+"""Of a subnet whose addresses follow from prefix and MAC: Neutron refuses to be asked for one.
+
+Source: is_auto_address_subnet in https://opendev.org/openstack/neutron/src/branch/master/neutron/common/ipv6_utils.py
+"""
+
 POWER_TASKS = frozenset({"powering-off", "powering-on"})
 """Source: https://docs.openstack.org/nova/latest/reference/vm-states.html"""
 
@@ -55,8 +73,8 @@ def named(raw: Json) -> Named:
     return Named(id=raw["id"], name=raw.get("name") or "", project_id=raw.get("project_id") or raw.get("tenant_id"))
 
 
-def server(raw: Json, volumes: tuple[VolumeAttachment, ...], flavor_name: str) -> Server:
-    """Read a server of Nova; its volumes and its flavor's name are told by other calls."""
+def server(raw: Json, volumes: tuple[VolumeAttachment, ...], flavor: Flavor) -> Server:
+    """Read a server of Nova; its volumes, and of old clouds its flavor, are told by other calls."""
     status, raw_status = server_status(raw)
     return Server(
         id=ServerId(raw["id"]),
@@ -66,7 +84,7 @@ def server(raw: Json, volumes: tuple[VolumeAttachment, ...], flavor_name: str) -
         fault=(raw.get("fault") or {}).get("message", ""),
         description=raw.get("description"),
         image_id=ImageId(raw["image"]["id"]) if raw.get("image") else None,
-        flavor_name=flavor_name,
+        flavor_name=flavor.name,
         key_name=raw.get("key_name"),
         availability_zone=raw.get("OS-EXT-AZ:availability_zone") or None,
         config_drive=str(raw.get("config_drive", "")).lower() == "true",
@@ -83,6 +101,10 @@ def server(raw: Json, volumes: tuple[VolumeAttachment, ...], flavor_name: str) -
         launched_at=raw.get("OS-SRV-USG:launched_at") or "",
         hypervisor_hostname=raw.get("OS-EXT-SRV-ATTR:hypervisor_hostname"),
         locked=bool(raw.get("locked")),
+        hostname=raw.get("OS-EXT-SRV-ATTR:hostname") or None,
+        ephemeral_gib=flavor.ephemeral_gib,
+        swap_mib=flavor.swap_mib,
+        group_ids=tuple(ServerGroupId(group_id) for group_id in raw.get("server_groups") or ()),
     )
 
 
@@ -156,12 +178,13 @@ def volume(raw: Json) -> Volume:
         bootable=str(raw.get("bootable", "")).lower() == "true",
         multiattach=bool(raw.get("multiattach")),
         encrypted=bool(raw.get("encrypted")),
+        read_only=str((raw.get("metadata") or {}).get("readonly", "")).lower() == "true",
         attachments=tuple(
             Attachment(ServerId(entry["server_id"]), entry.get("device") or "")
             for entry in raw.get("attachments") or ()
             if entry.get("server_id")
         ),
-        metadata=dict(raw.get("metadata") or {}),
+        metadata={key: value for key, value in (raw.get("metadata") or {}).items() if key not in CINDERS_OWN},
         image_metadata={key: str(value) for key, value in (raw.get("volume_image_metadata") or {}).items()},
     )
 
@@ -189,6 +212,39 @@ def image(raw: Json) -> Image:
         virtual_size_bytes=int(raw.get("virtual_size") or 0),
         size_bytes=int(raw.get("size") or 0),
         properties={key: value for key, value in raw.items() if key not in IMAGE_FIELDS and isinstance(value, str)},
+    )
+
+
+def volume_type(raw: Json) -> VolumeType:
+    """Read a volume type of Cinder; since 19.0 a tenant sees whether its volumes can be attached to several servers."""
+    specs = raw.get("extra_specs")
+    multiattach = None if specs is None else str(specs.get("multiattach")).lower() == "<is> true"
+    return VolumeType(raw["id"], raw.get("name") or "", multiattach=multiattach)
+
+
+def embedded_flavor(raw: Json) -> Flavor:
+    """Read a flavor as a server shows it since 2.47: without an id, as it was when the server was made."""
+    return Flavor(
+        id="",
+        name=str(raw["original_name"]),
+        vcpus=int(raw.get("vcpus") or 0),
+        ram_mib=int(raw.get("ram") or 0),
+        disk_gib=int(raw.get("disk") or 0),
+        ephemeral_gib=int(raw.get("ephemeral") or 0),
+        swap_mib=int(raw.get("swap") or 0),
+    )
+
+
+def server_group(raw: Json) -> ServerGroup:
+    """Read a server group of Nova: before 2.64 it has a list of one policy, and no rules."""
+    limit = (raw.get("rules") or {}).get("max_server_per_host")
+    return ServerGroup(
+        id=raw["id"],
+        name=raw.get("name") or "",
+        project_id=raw.get("project_id"),
+        policy=raw.get("policy") or next(iter(raw.get("policies") or ()), ""),
+        max_server_per_host=None if limit is None else int(limit),
+        members=tuple(ServerId(member) for member in raw.get("members") or ()),
     )
 
 
@@ -223,6 +279,7 @@ def subnet(raw: Json) -> Subnet:
         project_id=raw.get("project_id") or raw.get("tenant_id"),
         network_id=NetworkId(raw["network_id"]),
         cidr=raw.get("cidr") or "",
+        assigns_itself=bool({raw.get("ipv6_address_mode"), raw.get("ipv6_ra_mode")} & AUTOMATIC_MODES),
     )
 
 
@@ -240,7 +297,29 @@ def port(raw: Json) -> Port:
         security_group_ids=tuple(SecurityGroupId(group) for group in raw.get("security_groups") or ()),
         vnic_type=raw.get("binding:vnic_type") or "normal",
         binding_profile=dict(raw.get("binding:profile") or {}),
+        tags=tuple(raw.get("tags") or ()),
+        is_up=bool(raw.get("admin_state_up", True)),
+        has_port_security=bool(raw.get("port_security_enabled", True)),
+        allowed_address_pairs=tuple(
+            AddressPair(pair["ip_address"], _unless(pair.get("mac_address"), raw.get("mac_address")))
+            for pair in raw.get("allowed_address_pairs") or ()
+        ),
+        extra_dhcp_opts=tuple(
+            DhcpOption(option["opt_name"], option.get("opt_value"), int(option.get("ip_version") or 4))
+            for option in raw.get("extra_dhcp_opts") or ()
+        ),
+        dns_name=raw.get("dns_name") or "",
+        dns_domain=raw.get("dns_domain") or "",
+        qos_policy_id=_qos(raw),
     )
+
+
+def _unless(value: str | None, default: str | None) -> str | None:
+    return None if value == default else value
+
+
+def _qos(raw: Json) -> QosPolicyId | None:
+    return QosPolicyId(raw["qos_policy_id"]) if raw.get("qos_policy_id") else None
 
 
 def floating_ip(raw: Json) -> FloatingIp:
@@ -256,4 +335,5 @@ def floating_ip(raw: Json) -> FloatingIp:
         dns_domain=raw.get("dns_domain") or None,
         dns_name=raw.get("dns_name") or None,
         tags=tuple(raw.get("tags") or ()),
+        qos_policy_id=_qos(raw),
     )
