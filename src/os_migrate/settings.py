@@ -109,6 +109,7 @@ class WorkloadSettings:
     boot_disk_copy: bool | None = None
     data_copy: bool = True
     stop_before_migration: bool = False
+    unlock_before_migration: bool = False
     cleanup_on_failure: bool = True
     boot_volume_prefix: str = "os-migrate-"
     timeout_s: float = 1800.0

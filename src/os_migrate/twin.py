@@ -1,20 +1,33 @@
 """Describe the twin: its volumes, its disks in their order, and the server itself. Pure."""
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from os_migrate.model import BlockDevice, Nic, ServerSpec, Tag, VolumeId, VolumeSpec
+from os_migrate.model import BlockDevice, Nic, PortSpec, ServerGroupId, ServerSpec, Tag, VolumeId, VolumeSpec
 from os_migrate.plan import Target
 from os_migrate.survey import Disk
-from os_migrate.workload import Workload
+from os_migrate.workload import EncryptedVolumes, PortCreationMode, Workload
 
 NAME_LIMIT = 255
 """The longest name that Cinder and Nova take."""
+
+HOSTNAME_LIMIT = 63
 
 
 def server_name(workload: Workload) -> str:
     """Return the twin's name: the workload's, without what Nova refuses, or the id where nothing is left."""
     return _printable(workload.name) or workload.id
+
+
+def usual_hostname(name: str, server_id: str) -> str:
+    """Return the hostname that Nova makes of a server's name.
+
+    Source: sanitize_hostname in https://opendev.org/openstack/nova/src/branch/master/nova/utils.py
+    """
+    known = name.encode("latin-1", "ignore").decode("latin-1")[:HOSTNAME_LIMIT]
+    return re.sub(r"[^\w.-]+", "", re.sub(r"[ _.]", "-", known)).lower().strip(".-") or f"Server-{server_id}"
 
 
 def boot_volume_name(workload: Workload, prefix: str) -> str:
@@ -47,8 +60,9 @@ def volume_spec(
         volume_type=(override and override.volume_type) or (said and said.volume_type) or None,
         availability_zone=(override and override.availability_zone) or (said and said.availability_zone) or None,
         bootable=disk.bootable,
-        image_metadata=boot_properties(image_metadata) if disk.bootable else {},
-        metadata={Tag.ORIGIN_KEY: disk.volume_id or workload.id},
+        image_metadata=boot_properties(image_metadata),
+        metadata={**(said.metadata if said else {}), Tag.ORIGIN_KEY: disk.volume_id or workload.id},
+        must_be_encrypted=disk.encrypted and workload.migration.encrypted_volumes is EncryptedVolumes.ENCRYPT,
     )
 
 
@@ -60,6 +74,15 @@ def boot_properties(image_metadata: Mapping[str, str]) -> dict[str, str]:
     kept = ("hw_", "os_", "img_", "architecture", "hypervisor_type", "vm_mode")
     identity = ("os_hash_", "os_migrate_", "img_signature")
     return {k: v for k, v in image_metadata.items() if k.startswith(kept) and not k.startswith(identity)}
+
+
+def is_to_be_dressed(workload: Workload, spec: PortSpec, number: int) -> bool:
+    """Say whether a port lacks something when its server is there: what whoever makes it can't give it."""
+    if workload.migration.port_creation_mode is PortCreationMode.NEUTRON:
+        return bool(spec.tags) or spec.dns_name is not None or spec.dns_domain is not None
+    plain = PortSpec(spec.network_id, spec.fixed_ips, spec.mac_address, spec.security_group_ids)
+    of_nova = replace(plain, vnic_type=spec.vnic_type, binding_profile=spec.binding_profile)
+    return spec != of_nova or workload.params.ports[number].params.security_group_refs is not None
 
 
 def block_devices(
@@ -81,7 +104,11 @@ def block_devices(
 
 
 def server_spec(
-    workload: Workload, target: Target, nics: tuple[Nic, ...], copied: Sequence[tuple[Disk, VolumeId]]
+    workload: Workload,
+    target: Target,
+    nics: tuple[Nic, ...],
+    copied: Sequence[tuple[Disk, VolumeId]],
+    group_id: ServerGroupId | None = None,
 ) -> ServerSpec:
     """Describe the twin."""
     params = workload.params
@@ -100,5 +127,8 @@ def server_spec(
         metadata={**params.metadata, Tag.ORIGIN_KEY: workload.id},
         tags=params.tags,
         user_data=params.user_data,
-        scheduler_hints=params.scheduler_hints,
+        scheduler_hints=params.scheduler_hints
+        if group_id is None
+        else {**(params.scheduler_hints or {}), "group": group_id},
+        hostname=params.hostname,
     )

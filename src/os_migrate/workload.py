@@ -7,11 +7,15 @@ The field names are those of the file (docs/files.md). `params` says what the se
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
-from os_migrate.model import GIB, ServerId, VolumeId
+from os_migrate.model import GIB, AddressPair, DhcpOption, ServerId, VolumeId
 
 CURRENT = "%auth%"
 """Stands for the current project, domain or user in a reference."""
+
+OURS: Final = {"addition": True}
+"""Marks a field that OS Migrate 1.0.x doesn't know: it is left out of a file where it says nothing."""
 
 
 class FloatingIpMode(StrEnum):
@@ -24,10 +28,35 @@ class FloatingIpMode(StrEnum):
 
 
 class PortCreationMode(StrEnum):
-    """Who makes the ports: nova keeps the fixed IPs; neutron keeps MAC, security groups and vnic type too."""
+    """Who makes the ports: nova keeps the fixed IPs, and can't keep MAC, vnic type and several addresses; neutron keeps all."""
 
     NOVA = "nova"
     NEUTRON = "neutron"
+
+
+class Loss(StrEnum):
+    """What can't be kept, and may be lost if the operator says so."""
+
+    EPHEMERAL_DISKS = "ephemeral_disks"
+    SWAP_DISK = "swap_disk"
+    MULTIATTACH = "multiattach"
+    READ_ONLY = "read_only"
+    VNIC_TYPE = "vnic_type"
+
+
+class EncryptedVolumes(StrEnum):
+    """What becomes of encrypted volumes: a tenant isn't told which types encrypt, so the operator has to say it."""
+
+    REFUSE = "refuse"
+    ENCRYPT = "encrypt"
+    PLAIN = "plain"
+
+
+class PowerState(StrEnum):
+    """Whether the twin stays on; `as_found` switches it off where the source server was off when its migration began."""
+
+    RUNNING = "running"
+    AS_FOUND = "as_found"
 
 
 @dataclass(frozen=True)
@@ -68,7 +97,17 @@ class PortParams:
     mac_address: str | None = None
     binding_vnic_type: str | None = None
     binding_profile: Mapping[str, object] | None = None
-    security_group_refs: tuple[Ref, ...] | None = None
+    security_group_refs: tuple[Ref, ...] | None = field(default=None, metadata=OURS)
+    name: str | None = field(default=None, metadata=OURS)
+    description: str | None = field(default=None, metadata=OURS)
+    tags: tuple[str, ...] = field(default=(), metadata=OURS)
+    admin_state_up: bool | None = field(default=None, metadata=OURS)
+    port_security_enabled: bool | None = field(default=None, metadata=OURS)
+    allowed_address_pairs: tuple[AddressPair, ...] = field(default=(), metadata=OURS)
+    extra_dhcp_opts: tuple[DhcpOption, ...] = field(default=(), metadata=OURS)
+    dns_name: str | None = field(default=None, metadata=OURS)
+    dns_domain: str | None = field(default=None, metadata=OURS)
+    qos_policy_ref: Ref | None = field(default=None, metadata=OURS)
 
 
 @dataclass(frozen=True)
@@ -101,6 +140,7 @@ class FloatingIpParams:
     dns_domain: str | None = None
     dns_name: str | None = None
     qos_policy_ref: Ref | None = None
+    tags: tuple[str, ...] = field(default=(), metadata=OURS)
 
 
 @dataclass(frozen=True)
@@ -139,6 +179,7 @@ class VolumeParams:
     availability_zone: str | None = None
     volume_type: str | None = None
     volume_image_metadata: Mapping[str, str] | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict, metadata=OURS)
 
 
 @dataclass(frozen=True)
@@ -171,6 +212,15 @@ class WorkloadInfo:
 
 
 @dataclass(frozen=True)
+class ServerGroupParams:
+    """The server group that the server is in: one of that name and policy is used, or made."""
+
+    name: str
+    policy: str
+    max_server_per_host: int | None = None
+
+
+@dataclass(frozen=True)
 class WorkloadParams:
     """What the server is. `user_data` is base64 and may hold secrets."""
 
@@ -190,6 +240,8 @@ class WorkloadParams:
     ports: tuple[WorkloadPort, ...] = ()
     floating_ips: tuple[WorkloadFloatingIp, ...] = ()
     volumes: tuple[WorkloadVolume, ...] = ()
+    hostname: str | None = field(default=None, metadata=OURS)
+    server_group: ServerGroupParams | None = field(default=None, metadata=OURS)
 
 
 @dataclass(frozen=True)
@@ -226,6 +278,9 @@ class MigrationParams:
     boot_volume_params: BootVolumeParams = BootVolumeParams()
     boot_volume: VolumeChoice = VolumeChoice()
     additional_volumes: tuple[VolumeChoice, ...] = ()
+    may_lose: tuple[Loss, ...] = field(default=(), metadata=OURS)
+    encrypted_volumes: EncryptedVolumes = field(default=EncryptedVolumes.REFUSE, metadata=OURS)
+    power_state: PowerState = field(default=PowerState.RUNNING, metadata=OURS)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ converted: `name: 12` is a mistake, not a name.
 import dataclasses
 import difflib
 from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
 from types import GenericAlias
 from typing import Any, Final, get_args
 
@@ -20,12 +21,16 @@ from os_migrate.files import marked
 from os_migrate.files.marked import BadValueError, Tagged
 from os_migrate.files.values import refusals
 from os_migrate.workload import (
+    OURS,
     DeviceInfo,
+    EncryptedVolumes,
     FloatingIpInfo,
     FloatingIpMode,
+    Loss,
     MigrationParams,
     PortCreationMode,
     PortInfo,
+    PowerState,
     VolumeInfo,
     Workload,
     WorkloadFloatingIp,
@@ -129,7 +134,7 @@ def _texts(value: object, _: object) -> dict[str, str]:
     return value
 
 
-def _mode(value: object, modes: type[FloatingIpMode | PortCreationMode]) -> FloatingIpMode | PortCreationMode:
+def _mode(value: object, modes: type[StrEnum]) -> StrEnum:
     try:
         return modes(str(value))
     except ValueError:
@@ -206,7 +211,10 @@ def _as_text(value: object) -> object:
 def _writer_of(cls: type, converter: Converter) -> Callable[[Any], dict[str, object]]:
     renamed = [f.name for f in dataclasses.fields(cls) if f.name in RENAMED]
     renames: dict[str, Any] = {name: override(rename=RENAMED[name]) for name in renamed}
-    write: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(cls, converter, **renames)
+    silent: dict[str, Any] = {
+        f.name: override(omit_if_default=True) for f in dataclasses.fields(cls) if f.metadata == OURS
+    }
+    write: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(cls, converter, **renames, **silent)
 
     def resource(value: object) -> dict[str, object]:
         written = write(value)
@@ -217,14 +225,7 @@ def _writer_of(cls: type, converter: Converter) -> Callable[[Any], dict[str, obj
             "_migration_params": written.get("_migration_params", {}),
         }
 
-    def plain(value: object) -> dict[str, object]:
-        written = write(value)
-        if written.get("security_group_refs", ()) is None:
-            # An addition of ours to ports: absent where it says nothing.
-            del written["security_group_refs"]
-        return written
-
-    return resource if cls in TYPES else plain
+    return resource if cls in TYPES else write
 
 
 def _make_converter() -> Converter:
@@ -234,7 +235,13 @@ def _make_converter() -> Converter:
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
     converter.register_structure_hook_func(lambda kind: kind == Mapping[str, str], _texts)
     converter.register_structure_hook_func(lambda kind: kind == Mapping[str, object], _strict(dict, "a mapping"))
-    for modes in (FloatingIpMode, PortCreationMode):  # by name: cattrs would take them for the text that they also are
+    for modes in (
+        FloatingIpMode,
+        PortCreationMode,
+        Loss,
+        EncryptedVolumes,
+        PowerState,
+    ):  # by name: cattrs would take them for the text that they also are
         converter.register_structure_hook(modes, _mode)
         converter.register_unstructure_hook(modes, lambda mode: mode.value)
     converter.register_structure_hook_func(lambda kind: kind == bool | str | None, _flag_or_text)

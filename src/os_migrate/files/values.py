@@ -6,7 +6,7 @@ Source: the request schemas of Nova and Neutron, https://docs.openstack.org/api-
 import base64
 import re
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from os_migrate.workload import Workload
@@ -15,6 +15,7 @@ LONGEST: Final = 255
 LONGEST_TAG: Final = 60
 MOST_TAGS: Final = 50
 LONGEST_USER_DATA: Final = 65535
+HOSTNAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]", re.IGNORECASE)
 MAC: Final = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", re.IGNORECASE)
 
 Refusal = tuple[tuple[str | int, ...], str, str]
@@ -33,6 +34,7 @@ def refusals(workload: Workload) -> Iterator[Refusal]:
     )
     for key, value in params.metadata.items():
         yield from _check(("params", "metadata", key), value, _short, "shorten it")
+    yield from _check(("params", "hostname"), params.hostname, _hostname, "edit it; null lets Nova make it of the name")
     yield from _tags(workload)
     yield from _ports(workload)
     yield from _floating_ips(workload)
@@ -61,6 +63,12 @@ def _ports(workload: Workload) -> Iterator[Refusal]:
         for position, fixed in enumerate(port.params.fixed_ips_refs):
             steps = (*here, "fixed_ips_refs", position, "ip_address")
             yield from _check(steps, fixed.ip_address, _address, "edit it, or remove the entry")
+        for position, pair in enumerate(port.params.allowed_address_pairs):
+            at = (*here, "allowed_address_pairs", position)
+            yield from _check((*at, "ip_address"), pair.ip_address, _range, "edit it, or remove the entry")
+            yield from _check((*at, "mac_address"), pair.mac_address, _mac, "null means the port's own")
+        for key in ("name", "description", "dns_name", "dns_domain"):
+            yield from _check((*here, key), getattr(port.params, key), _short, "shorten it")
 
 
 def _floating_ips(workload: Workload) -> Iterator[Refusal]:
@@ -82,6 +90,8 @@ def _volumes(workload: Workload) -> Iterator[Refusal]:
             yield (*here, "_info", "size"), "must be a whole number of GiB above 0", "export the server again"
         yield from _check((*here, "params", "name"), volume.params.name, _short, "shorten it")
         yield from _check((*here, "params", "description"), volume.params.description, _short, "shorten it")
+        for key, value in volume.params.metadata.items():
+            yield from _check((*here, "params", "metadata", key), value, _short, "shorten it")
 
 
 def _filled(value: str) -> str | None:
@@ -112,6 +122,18 @@ def _tag(value: str) -> str | None:
 
 def _mac(value: str) -> str | None:
     return None if MAC.fullmatch(value) else f"must be like fa:16:3e:00:00:01, is {value!r}"
+
+
+def _hostname(value: str) -> str | None:
+    return None if HOSTNAME.fullmatch(value) else "must have 2 to 63 letters, digits and dashes, no dash at either end"
+
+
+def _range(value: str) -> str | None:
+    try:
+        ip_network(value, strict=False)
+    except ValueError:
+        return f"must be an IP address or a range of them, is {value!r}"
+    return None
 
 
 def _address(value: str) -> str | None:

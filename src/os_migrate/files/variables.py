@@ -240,6 +240,7 @@ VARIABLES: Mapping[str, Variable] = {
     "os_migrate_workloads_boot_disk_copy": Variable("workloads", "boot_disk_copy", flag),
     "os_migrate_workloads_data_copy": Variable("workloads", "data_copy", flag),
     "os_migrate_workload_stop_before_migration": Variable("workloads", "stop_before_migration", flag),
+    "os_migrate_workload_unlock_before_migration": Variable("workloads", "unlock_before_migration", flag),
     "os_migrate_workload_cleanup_on_failure": Variable("workloads", "cleanup_on_failure", flag),
     "os_migrate_workload_boot_volume_prefix": Variable("workloads", "boot_volume_prefix", text),
     "os_migrate_workloads_parallel": Variable("workloads", "parallel", integer),

@@ -8,43 +8,27 @@ its volumes may hang on a conversion host just then.
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final
 
 from os_migrate.errors import OSMigrateError, UserError
 from os_migrate.files.filters import select
-from os_migrate.model import (
-    FixedIp,
-    FloatingIp,
-    Loan,
-    Named,
-    Port,
-    PortId,
-    Server,
-    ServerId,
-    Tag,
-    Volume,
-    VolumeAttachment,
-    VolumeId,
-)
+from os_migrate.model import Loan, Named, Server, ServerId, Tag, VolumeAttachment
+from os_migrate.resources.listing import Listing, listing_of
+from os_migrate.resources.ports import describe_floating_ip, describe_port, floating_ips_of, ports_of
 from os_migrate.settings import NameFilter, WorkloadSettings
+from os_migrate.twin import usual_hostname
 from os_migrate.workload import (
     CURRENT,
     DeviceInfo,
-    FixedIpRef,
-    FloatingIpInfo,
-    FloatingIpParams,
     MigrationParams,
-    PortInfo,
-    PortParams,
     Ref,
+    ServerGroupParams,
     VolumeChoice,
     VolumeInfo,
     VolumeParams,
     Workload,
-    WorkloadFloatingIp,
     WorkloadInfo,
     WorkloadParams,
-    WorkloadPort,
     WorkloadVolume,
 )
 from os_migrate.world import Cloud
@@ -57,33 +41,6 @@ HOST_MARK: Final = "os_migrate_conversion_host"
 
 TAG_KEYS: Final = {Tag.ATTEMPT_KEY, Tag.STEP_KEY, Tag.ORIGIN_KEY, Loan.KEY}
 
-N = TypeVar("N", bound=Named)
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What the servers of a project refer to."""
-
-    project_id: str
-    flavor_ids: Mapping[str, str]
-    images: Mapping[str, Named]
-    networks: Mapping[str, Named]
-    subnets: Mapping[str, Named]
-    security_groups: Mapping[str, Named]
-    volumes: Mapping[VolumeId, Volume]
-    ports: Sequence[Port]
-    floating_ips: Sequence[FloatingIp]
-
-    def ref(self, things: Mapping[str, N], thing_id: str | None) -> Ref:
-        """Return the reference to a thing: by name, and `%auth%` where it is the project's own."""
-        thing = things.get(thing_id or "")
-        return self.ref_to(thing) if thing is not None else Ref(None)
-
-    def ref_to(self, thing: Named) -> Ref:
-        """Return the reference to a thing."""
-        ours = CURRENT if thing.project_id == self.project_id else None
-        return Ref(thing.name, project_name=ours, domain_name=ours)
-
 
 @dataclass(frozen=True)
 class Export:
@@ -95,25 +52,6 @@ class Export:
     hosts: tuple[Server, ...]
     idle_filters: tuple[str, ...]
     failed: tuple[OSMigrateError, ...]
-
-
-def listing_of(cloud: Cloud) -> Listing:
-    """Ask a cloud for everything that its servers refer to."""
-    return Listing(
-        project_id=cloud.project_id(),
-        flavor_ids={f.name: f.id for f in cloud.flavors()},
-        images=_by_id(cloud.images()),
-        networks=_by_id(cloud.networks()),
-        subnets=_by_id(cloud.subnets()),
-        security_groups=_by_id(cloud.security_groups()),
-        volumes={v.id: v for v in cloud.volumes()},
-        ports=cloud.ports(),
-        floating_ips=cloud.floating_ips(),
-    )
-
-
-def _by_id(things: Sequence[N]) -> dict[str, N]:
-    return {thing.id: thing for thing in things}
 
 
 def as_set(workload: Workload, settings: WorkloadSettings) -> Workload:
@@ -172,7 +110,9 @@ def export(server: Server, groups: Sequence[Named], listing: Listing) -> Workloa
         UserError: one of its volumes isn't in the project's list, so it can't be described.
     """
     group_ids = sorted({g.id: g.name for g in groups}.items(), key=lambda pair: (pair[1], pair[0]))
-    ports = _ports_of(server, listing)
+    ports = ports_of(server, listing)
+    usual = usual_hostname(server.name, server.id)
+    hostnames = {usual, server.hostname or usual}
     params = WorkloadParams(
         name=server.name,
         flavor_ref=Ref(server.flavor_name or None),
@@ -182,13 +122,15 @@ def export(server: Server, groups: Sequence[Named], listing: Listing) -> Workloa
         config_drive=server.config_drive or None,
         disk_config=server.disk_config,
         key_name=server.key_name,
-        metadata={key: value for key, value in server.metadata.items() if key not in TAG_KEYS},
+        metadata=_of_its_owner(server.metadata),
         tags=server.tags,
         user_data=server.user_data,
         security_group_refs=tuple(_group_ref(group_id, name, listing) for group_id, name in group_ids),
-        ports=tuple(_port(port, {group_id for group_id, _ in group_ids}, listing) for port in ports),
-        floating_ips=tuple(_floating_ip(ip, listing) for ip in _floating_ips_of(ports, listing)),
+        ports=tuple(describe_port(port, {group_id for group_id, _ in group_ids}, hostnames, listing) for port in ports),
+        floating_ips=tuple(describe_floating_ip(ip, listing) for ip in floating_ips_of(ports, listing)),
         volumes=tuple(_volume(attachment, server, listing) for attachment in server.volumes),
+        hostname=None if server.hostname == usual else server.hostname,
+        server_group=_server_group(server, listing),
     )
     info = WorkloadInfo(
         id=server.id,
@@ -211,56 +153,15 @@ def _group_ref(group_id: str, name: str, listing: Listing) -> Ref:
     return listing.ref_to(group) if group is not None else Ref(name, CURRENT, CURRENT)
 
 
-def _ports_of(server: Server, listing: Listing) -> list[Port]:
-    """Return a server's ports in Nova's order: that of its addresses."""
-    order = {address: number for number, address in enumerate(server.addresses)}
-
-    def rank(port: Port) -> tuple[int, str]:
-        return min((order.get(ip.ip_address, len(order)) for ip in port.fixed_ips), default=len(order)), port.id
-
-    return sorted((p for p in listing.ports if p.device_id == server.id), key=rank)
+def _server_group(server: Server, listing: Listing) -> ServerGroupParams | None:
+    for group_id in server.group_ids:  # at most one
+        if group := listing.server_groups.get(group_id):
+            return ServerGroupParams(group.name, group.policy, group.max_server_per_host)
+    return None
 
 
-def _port(port: Port, server_group_ids: AbstractSet[str], listing: Listing) -> WorkloadPort:
-    groups: tuple[Ref, ...] | None = None
-    if set(port.security_group_ids) != server_group_ids:  # else the server's own say it all
-        refs = [listing.ref(listing.security_groups, group_id) for group_id in port.security_group_ids]
-        groups = tuple(sorted(refs, key=lambda ref: ref.name or ""))
-    return WorkloadPort(
-        PortParams(
-            network_ref=listing.ref(listing.networks, port.network_id),
-            fixed_ips_refs=tuple(_fixed_ip(ip, listing) for ip in port.fixed_ips),
-            mac_address=port.mac_address,
-            binding_vnic_type=port.vnic_type,
-            binding_profile=port.binding_profile,
-            security_group_refs=groups,
-        ),
-        PortInfo(port.id, port.device_id, port.device_owner),
-    )
-
-
-def _fixed_ip(ip: FixedIp, listing: Listing) -> FixedIpRef:
-    return FixedIpRef(ip.ip_address, listing.ref(listing.subnets, ip.subnet_id))
-
-
-def _floating_ips_of(ports: Sequence[Port], listing: Listing) -> list[FloatingIp]:
-    order: dict[PortId | None, int] = {port.id: number for number, port in enumerate(ports)}
-    ours = [ip for ip in listing.floating_ips if ip.port_id in order]
-    return sorted(ours, key=lambda ip: (order[ip.port_id], ip.address))
-
-
-def _floating_ip(ip: FloatingIp, listing: Listing) -> WorkloadFloatingIp:
-    return WorkloadFloatingIp(
-        FloatingIpParams(
-            fixed_ip_address=ip.fixed_ip_address,
-            floating_ip_address=ip.address,
-            floating_network_ref=listing.ref(listing.networks, ip.network_id),
-            description=ip.description,
-            dns_domain=ip.dns_domain,
-            dns_name=ip.dns_name,
-        ),
-        FloatingIpInfo(ip.id, ip.network_id, ip.port_id, ip.router_id, ip.tags),
-    )
+def _of_its_owner(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in metadata.items() if key not in TAG_KEYS}
 
 
 def _volume(attachment: VolumeAttachment, server: Server, listing: Listing) -> WorkloadVolume:
@@ -278,6 +179,7 @@ def _volume(attachment: VolumeAttachment, server: Server, listing: Listing) -> W
             availability_zone=volume.availability_zone or None,
             volume_type=volume.volume_type or None,
             volume_image_metadata=volume.image_metadata,
+            metadata=_of_its_owner(volume.metadata),
         ),
         VolumeInfo(volume.id, volume.size_gib, volume.bootable, attachments=(device,)),
     )
