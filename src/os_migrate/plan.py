@@ -4,17 +4,29 @@ Pure: it looks only at what it is given, and finds every problem at once. `Inven
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
 from os_migrate.errors import PlanError, Problem
+from os_migrate.features import (
+    NO_FEATURES,
+    Features,
+    ServerGroupTarget,
+    floating_ip_extras,
+    lacking,
+    port_extras,
+    server_group,
+)
+from os_migrate.losses import lost_by_nova, lost_of_source
 from os_migrate.model import (
+    NO_EXTRAS,
     AttemptId,
     FixedIp,
     Flavor,
     FlavorId,
     FloatingIp,
+    FloatingIpExtras,
     Image,
     ImageId,
     Loan,
@@ -30,12 +42,14 @@ from os_migrate.model import (
     SubnetId,
     Tag,
     Volume,
+    VolumeType,
 )
 from os_migrate.sizes import small_flavor, small_volumes
 from os_migrate.workload import (
     CURRENT,
     FloatingIpMode,
     PortCreationMode,
+    PowerState,
     Ref,
     Workload,
     WorkloadFloatingIp,
@@ -58,11 +72,12 @@ class Inventory:
     subnets: Sequence[Subnet]
     security_groups: Sequence[Named]
     keypairs: Sequence[Named]
-    volume_types: Sequence[Named]
+    volume_types: Sequence[VolumeType]
     volume_zones: Sequence[Named]
     availability_zones: Sequence[Named]
     ports: Sequence[Port]
     floating_ips: Sequence[FloatingIp]
+    features: Features = NO_FEATURES
 
     @cached_property
     def holders(self) -> Mapping[tuple[NetworkId, str], Port]:
@@ -79,17 +94,20 @@ class FloatingIpTarget:
     network_id: NetworkId | None
     existing: FloatingIp | None
     description: str
+    extras: FloatingIpExtras = NO_EXTRAS
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a workload becomes in the destination: every reference resolved."""
+    """What a workload becomes in the destination: every reference resolved. `as_found`: off, if its source was found so."""
 
     flavor_id: FlavorId
     image_id: ImageId | None
     ports: tuple[PortSpec, ...]
     floating_ips: tuple[FloatingIpTarget, ...]
     security_group_names: tuple[str, ...]
+    server_group: ServerGroupTarget | None = None
+    as_found: bool = False
 
 
 def twin_of(workload: Workload, servers: Iterable[Server]) -> Server | None:
@@ -131,12 +149,16 @@ def resolve(workload: Workload, inventory: Inventory) -> Target:
         look.up("security group", inventory.security_groups, group, "import the security groups")
     _check_volumes(workload, look)
     _check_flavor(workload, look, flavor_id, image_id)
+    for what, remedy in (*lacking(workload, inventory.features), *lost_by_nova(workload)):
+        look.problem(what, remedy)
     target = Target(
         flavor_id=FlavorId(flavor_id),
         image_id=ImageId(image_id) if image_id else None,
         ports=tuple(_port(port, workload, look) for port in params.ports),
         floating_ips=tuple(_floating_ips(workload, look)),
         security_group_names=tuple(ref.name or "" for ref in params.security_group_refs),
+        server_group=server_group(workload, inventory.features),
+        as_found=migration.power_state is PowerState.AS_FOUND,
     )
     if look.problems:
         raise PlanError(look.problems)
@@ -163,10 +185,11 @@ def source_problems(
     stop: bool,
     attempt: AttemptId | None = None,
     begun: bool = False,
+    unlock: bool = False,
 ) -> list[Problem]:
     """Return why a workload can't leave its source as it is now.
 
-    `stop` says whether we may stop it, `begun` whether this attempt has taken volumes from it already.
+    `stop` and `unlock` say whether we may do so with it, `begun` whether this attempt has taken volumes from it already.
     """
     problems = [lent] if (lent := loan_problem(server, attempt)) else []
 
@@ -180,8 +203,12 @@ def source_problems(
             problem("it is running", "stop it, or set os_migrate_workload_stop_before_migration: true")
         else:
             problem(f"it is in state {status}", "bring it to SHUTOFF first")
-    if server.locked:
-        problem("it is locked", "unlock it: `openstack server unlock`")
+    if server.locked and not unlock:
+        remedy = "unlock it: `openstack server unlock`; or set os_migrate_workload_unlock_before_migration: true"
+        problem("it is locked", remedy)
+    ours = [v for v in volumes if any(a.volume_id == v.id for a in server.volumes)]
+    for what, remedy in lost_of_source(workload, server, [] if begun else ours):
+        problem(what, remedy)
     if workload.migration.data_copy and not begun:
         wanted = sorted(v.info.id for v in workload.params.volumes)
         attached = sorted(a.volume_id for a in server.volumes)
@@ -191,20 +218,12 @@ def source_problems(
                 f"its volumes are {attached or 'none'}, the file says {wanted or 'none'}",
                 "export it again: its volumes changed since",
             )
-        for volume in volumes:
-            if volume.id not in attached:
-                continue
+        for volume in ours:
             size_gib = said_gib.get(volume.id, volume.size_gib)
             if volume.size_gib != size_gib:
                 problem(
                     f"volume {volume.name or volume.id} has {volume.size_gib} GiB, the file says {size_gib}",
                     "export it again: a volume is migrated at its size",
-                )
-            if volume.multiattach and len(volume.attachments) > 1:
-                problem(f"volume {volume.name or volume.id} is attached to other servers too", "detach it there first")
-            if volume.encrypted:
-                problem(
-                    f"volume {volume.name or volume.id} is encrypted", "retype it to a type without encryption first"
                 )
     return problems
 
@@ -299,6 +318,7 @@ def _port(port: WorkloadPort, workload: Workload, look: _Lookup) -> PortSpec:
         look.up("network", look.inventory.networks, params.network_ref, "import the networks or edit network_ref")
     )
     fixed_ips: list[FixedIp] = []
+    automatic = {subnet.id for subnet in look.inventory.subnets if subnet.assigns_itself}
     for fixed in params.fixed_ips_refs:
         subnet_id = look.up(
             "subnet",
@@ -307,7 +327,8 @@ def _port(port: WorkloadPort, workload: Workload, look: _Lookup) -> PortSpec:
             "import the subnets or edit subnet_ref",
             fits=lambda s: not network_id or s.network_id == network_id,
         )
-        fixed_ips.append(FixedIp(SubnetId(subnet_id), fixed.ip_address))
+        if subnet_id not in automatic:  # else the port has it by itself, and Neutron refuses to be asked for it
+            fixed_ips.append(FixedIp(SubnetId(subnet_id), fixed.ip_address))
     for ip in fixed_ips:
         if holder := look.inventory.holders.get((network_id, ip.ip_address)):
             look.problem(
@@ -318,9 +339,11 @@ def _port(port: WorkloadPort, workload: Workload, look: _Lookup) -> PortSpec:
             f"a port on {params.network_ref} has {len(fixed_ips)} addresses; Nova makes ports with one",
             "set port_creation_mode: neutron",
         )
+    for ref in params.security_group_refs or ():
+        look.up("security group", look.inventory.security_groups, ref, "import the security groups")
     refs = workload.params.security_group_refs if params.security_group_refs is None else params.security_group_refs
     groups = [g.id for ref in refs for g in look.inventory.security_groups if g.name == ref.name]
-    return PortSpec(
+    spec = PortSpec(
         network_id=network_id,
         fixed_ips=tuple(fixed_ips),
         mac_address=params.mac_address,
@@ -328,6 +351,9 @@ def _port(port: WorkloadPort, workload: Workload, look: _Lookup) -> PortSpec:
         vnic_type=params.binding_vnic_type or "normal",
         binding_profile=params.binding_profile or {},
     )
+    if params.port_security_enabled is False and not params.security_group_refs:
+        spec = replace(spec, security_group_ids=())  # Neutron takes none there
+    return port_extras(params, spec, look.inventory.features)
 
 
 def _floating_ips(workload: Workload, look: _Lookup) -> Iterable[FloatingIpTarget]:
@@ -367,4 +393,5 @@ def _floating_ip(
         network_id=network_id,
         existing=existing,
         description=ip.params.description or "",
+        extras=floating_ip_extras(ip.params, look.inventory.features),
     )

@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from os_migrate.errors import HostError, PlanError, Problem
+from os_migrate.features import Features
 from os_migrate.hosts.check import link_problems
-from os_migrate.model import GIB, Side
+from os_migrate.losses import lost_in_destination
+from os_migrate.model import GIB, Server, Side
 from os_migrate.plan import Inventory, claims, host_problems, resolve, source_problems, twin_of
 from os_migrate.settings import Order, Settings
 from os_migrate.workload import Workload
@@ -28,6 +30,12 @@ def take_inventory(cloud: Cloud) -> Inventory:
         availability_zones=cloud.availability_zones(),
         ports=cloud.ports(),
         floating_ips=cloud.floating_ips(),
+        features=Features(
+            extensions=cloud.network_extensions(),
+            qos_policies=cloud.qos_policies(),
+            server_groups=cloud.server_groups(),
+            takes_hostnames=cloud.takes_hostnames(),
+        ),
     )
 
 
@@ -68,8 +76,10 @@ class Preflight:
         server = self._servers.get(workload.id)
         if server is None:
             return [Problem(where, f"there is no server {workload.id} in the source", "export again")]
-        stop = self._settings.workloads.stop_before_migration
-        problems = source_problems(workload, server, self._volumes, stop=stop)
+        wanted_by_settings = self._settings.workloads
+        stop, unlock = wanted_by_settings.stop_before_migration, wanted_by_settings.unlock_before_migration
+        problems = source_problems(workload, server, self._volumes, stop=stop, unlock=unlock)
+        problems += self._losses(workload, server)
         if workload.copies:
             problems += self._host_problems
             problems += _slot_problems(self._settings, workload)
@@ -83,6 +93,14 @@ class Preflight:
                 problems.append(Problem(where, what, "edit one of them in workloads.yml"))
             self._claimed.setdefault(claim, workload)
         return problems
+
+    def _losses(self, workload: Workload, server: Server) -> Iterator[Problem]:
+        """Yield what the destination's flavor and volume types would not keep."""
+        flavor = next((f for f in self.inventory.flavors if f.name == workload.params.flavor_ref.name), None)
+        attached = {a.volume_id for a in server.volumes}
+        volumes = [v for v in self._volumes if v.id in attached]
+        for what, remedy in lost_in_destination(workload, server, volumes, flavor, self.inventory.volume_types):
+            yield Problem(f"workload {workload.name!r} ({workload.id})", what, remedy)
 
     def _is_to_copy(self, workload: Workload) -> bool:
         return workload.copies and not self.reason_to_skip(workload)
