@@ -45,6 +45,7 @@ from os_migrate.step import Step
 from os_migrate.steps.network import CreateFloatingIp, CreatePort
 from os_migrate.steps.rest import VOLUME_MOVES
 from os_migrate.steps.servers import CreateServer, MarkServer, SnapshotServer, StopServer
+from os_migrate.steps.states import UnlockServer
 from os_migrate.steps.transfer import StartJob
 from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume, SnapshotVolume
 from os_migrate.world import Host, World
@@ -155,7 +156,7 @@ def _back(run: Run) -> Outcome:
 
 def _finish(run: Run, twin: ServerId) -> Outcome:
     flow.finish_found(run)
-    doubt = "it may lack floating IPs: compare it with workloads.yml"
+    doubt = "it may lack floating IPs, and what its ports are to have: compare it with workloads.yml"
     run.world.events.tell(Note(workload=run.attempt.server_id, text=f"server {twin}: {doubt}", warning=True))
     return Outcome(run.attempt.server_id, run.attempt.name, Result.MIGRATED, f"server {twin}; {doubt}")
 
@@ -318,7 +319,9 @@ def _source_effects(attempt: AttemptId, look: _Look) -> Iterator[Effect]:
     for server in look.servers:
         loan = Loan.of(server)
         if loan is not None and loan.attempt == attempt:
-            yield MarkServer("source", server.id, loan.was_running), server.id
+            if loan.was_locked:
+                yield UnlockServer("source", server.id), server.id
+            yield MarkServer("source", server.id, loan.was_running, loan.was_locked), server.id
             if loan.was_running:
                 yield StopServer("source", server.id), server.id
     yield from _snapshots_made(Side.SOURCE, attempt, look)

@@ -24,7 +24,7 @@ from os_migrate.bring import bring_local_disk, bring_volume
 from os_migrate.errors import DigestMismatch, SourceChanged
 from os_migrate.events import Note
 from os_migrate.journal import AttemptState
-from os_migrate.model import Nic, ServerId, Side, VolumeId, VolumeSpec
+from os_migrate.model import Nic, ServerGroupId, ServerId, Side, VolumeId, VolumeSpec
 from os_migrate.nbd import (
     Compression,
     CopyJob,
@@ -41,7 +41,8 @@ from os_migrate.plan import Inventory, Target, source_problems
 from os_migrate.report import WorkloadReport, report, write_report
 from os_migrate.run import Run
 from os_migrate.step import Lasts
-from os_migrate.steps.network import AssociateFloatingIp, CreateFloatingIp, CreatePort
+from os_migrate.steps.groups import CreateServerGroup
+from os_migrate.steps.network import AssociateFloatingIp, CreateFloatingIp, CreatePort, DressPort
 from os_migrate.steps.servers import (
     CreateServer,
     MarkServer,
@@ -50,11 +51,12 @@ from os_migrate.steps.servers import (
     StopServer,
     SurveySource,
 )
+from os_migrate.steps.states import LockTwin, StopTwin, UnlockServer
 from os_migrate.steps.transfer import AwaitJob, ReadTools, StartJob
 from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume
 from os_migrate.survey import Disk, Survey, used_since
 from os_migrate.tags import sweep, untag
-from os_migrate.twin import boot_volume_name, server_spec, volume_spec
+from os_migrate.twin import boot_volume_name, is_to_be_dressed, server_spec, volume_spec
 from os_migrate.workload import PortCreationMode, Workload
 
 
@@ -96,7 +98,7 @@ def check_destination(run: Run, workload: Workload, inventory: Inventory) -> Tar
 
 
 def stop_source(run: Run, workload: Workload) -> None:
-    """Survey the source server and mark it as on loan, then stop it if it runs and that was asked for.
+    """Survey the source server and mark it as on loan, unlock it and then stop it, if need be and that was asked for.
 
     Before that both hosts must answer, and hold the attempt for as long as this process lives: see `cleanup`.
     """
@@ -105,7 +107,9 @@ def stop_source(run: Run, workload: Workload) -> None:
             run.patiently("hold", partial(_hold, run, side))
             run.perform(ReadTools(side, side))
         survey = _survey(run, workload)
-        run.perform(MarkServer("source", workload.id, survey.was_running))
+        if survey.was_locked and run.settings.workloads.unlock_before_migration:
+            run.perform(UnlockServer("source", workload.id))
+        run.perform(MarkServer("source", workload.id, survey.was_running, survey.was_locked))
         if survey.was_running and run.settings.workloads.stop_before_migration:
             run.perform(StopServer("source", workload.id))
 
@@ -192,12 +196,14 @@ def create_instance(run: Run, workload: Workload, target: Target, copied: Sequen
         check_source(run, workload)  # again: somebody may have started the server during the copy
         nics = tuple(_nic(run, workload, target, number) for number in range(len(target.ports)))
         disks = [(c.disk, c.volume_id) for c in copied]
-        twin = run.perform(CreateServer("twin", server_spec(workload, target, nics, disks)))
+        spec = server_spec(workload, target, nics, disks, _server_group(run, target))
+        twin = run.perform(CreateServer("twin", spec))
+        _dress_ports(run, workload, target, twin, nics)
         for number, ip in enumerate(target.floating_ips):
             if ip.existing is not None:
                 run.perform(AssociateFloatingIp(f"{number}", twin, ip.existing.id, ip.fixed_ip))
             elif ip.network_id is not None:
-                run.perform(CreateFloatingIp(f"{number}", twin, ip.network_id, ip.fixed_ip, ip.description))
+                run.perform(CreateFloatingIp(f"{number}", twin, ip.network_id, ip.fixed_ip, ip.description, ip.extras))
         check_source(run, workload)  # or while the twin was built: until the commit it is the twin that goes
         run.enter(AttemptState.COMMITTED)
         return twin
@@ -212,6 +218,7 @@ def clean_up_source(run: Run) -> None:
         if any(record.tried > record.started for record in run.steps()):
             _sweep(run)  # a create that was tried twice may have been accepted twice
         _give_back(run)
+        _leave_as_found(run)
     write_report(proof_of(run), run.settings.data_dir)
     run.enter(AttemptState.MIGRATED)
 
@@ -221,6 +228,7 @@ def finish_found(run: Run) -> None:
     with run.stage("clean up source"):
         _sweep(run)
         _give_back(run)
+        _leave_as_found(run)
     run.enter(AttemptState.MIGRATED)
 
 
@@ -360,9 +368,40 @@ def _prove(exported: Exported, volume_id: VolumeId, scan: ScanResult) -> None:
 def _nic(run: Run, workload: Workload, target: Target, number: int) -> Nic:
     spec = target.ports[number]
     if workload.migration.port_creation_mode is PortCreationMode.NEUTRON:
-        return Nic(port_id=run.perform(CreatePort(f"{number}", spec)))
-    address = spec.fixed_ips[0].ip_address if spec.fixed_ips else None
-    return Nic(network_id=spec.network_id, fixed_ip=address)
+        return Nic(port_id=run.perform(CreatePort(f"{number}", spec, spec.description)))
+    return Nic(network_id=spec.network_id, fixed_ip=spec.address)
+
+
+def _server_group(run: Run, target: Target) -> ServerGroupId | None:
+    wanted = target.server_group
+    if wanted is None:
+        return None
+    if wanted.id is not None:
+        return wanted.id
+    return run.perform(CreateServerGroup("twin", wanted.name, wanted.policy, wanted.max_server_per_host)).id
+
+
+def _dress_ports(run: Run, workload: Workload, target: Target, twin: ServerId, nics: Sequence[Nic]) -> None:
+    """Give the ports what they lack; what Nova's lack for good is told."""
+    for number, (spec, nic) in enumerate(zip(target.ports, nics, strict=True)):
+        if is_to_be_dressed(workload, spec, number):
+            run.perform(DressPort(f"{number}", twin, nic.port_id, spec))
+        if nic.port_id is None and spec.mac_address:
+            text = f"port {number + 1}: its MAC address isn't {spec.mac_address} any more; port_creation_mode: neutron would keep it"
+            run.world.events.tell(Note(workload=run.attempt.server_id, text=text))
+
+
+def _leave_as_found(run: Run) -> None:
+    """Switch the twin off if its source was found off and that was asked for; lock it if its source was locked."""
+    twin = run.result_of(CreateServer("twin"))
+    target, survey = (
+        run.result_of(ResolveTarget("destination")),
+        run.result_of(SurveySource("source", run.attempt.server_id)),
+    )
+    if twin and target and survey and target.as_found and not survey.was_running:
+        run.perform(StopTwin("twin", twin))
+    if twin and any(isinstance(record.step, UnlockServer) for record in run.steps()):
+        run.perform(LockTwin("twin", twin))
 
 
 # Both clouds -----------------------------------------------------------------------------------------------------------
@@ -370,6 +409,8 @@ def _nic(run: Run, workload: Workload, target: Target, number: int) -> Nic:
 
 def _give_back(run: Run) -> None:
     run.undo(Lasts.TRANSFER, Lasts.MIGRATION)
+    if any(isinstance(record.step, LockTwin) for record in run.steps()):
+        return  # the tags went before, and may be locked in now
     run.patiently("untag", lambda _tries: untag(run.world.destination, run.steps()))
 
 

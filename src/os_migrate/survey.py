@@ -35,6 +35,7 @@ class Disk:
     bootable: bool
     delete_on_termination: bool
     volume_type: str
+    encrypted: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,4 @@ class Survey:
 
     was_running: bool
     disks: tuple[Disk, ...]
+    was_locked: bool = False

@@ -39,8 +39,8 @@ def untag(cloud: Cloud, steps: Iterable[StepRecord]) -> None:
                     cloud.set_volume_metadata(VolumeId(volume_id), gone)
                 case CreateServer(), str(server_id):
                     cloud.set_server_metadata(ServerId(server_id), gone)
-                case CreatePort(), str(port_id):
-                    cloud.describe_port(PortId(port_id), "")
+                case CreatePort(description=description), str(port_id):
+                    cloud.describe_port(PortId(port_id), description)
                 case CreateFloatingIp(description=description), str(floating_ip_id):
                     cloud.describe_floating_ip(FloatingIpId(floating_ip_id), description)
                 case _:

@@ -28,8 +28,9 @@ def assert_clean(scene: Scene, outcomes: list[Outcome], died: AttemptState | Non
     """Check the end that fits what was found; a twin that just runs may lack what comes after it."""
     assert all(o.error is None for o in outcomes), outcomes
     assert cleanup.find(scene.world, ()) == []
+    scene.give_what_no_cleanup_knows()
     if died in COMMITTED or any(o.result is Result.MIGRATED for o in outcomes):
-        scene.assert_migrated(floating_ips=died is not AttemptState.RUNNING)
+        scene.assert_migrated(floating_ips=False, dress=False)
     else:
         scene.assert_as_before()
 

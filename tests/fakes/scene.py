@@ -11,9 +11,9 @@ from os_migrate import batch, cleanup
 from os_migrate.batch import Outcome, Result
 from os_migrate.events import Events
 from os_migrate.journal import AttemptState
-from os_migrate.model import Loan, ServerId, ServerStatus, Tag
+from os_migrate.model import Loan, ServerGroupId, ServerId, ServerStatus, Tag
 from os_migrate.settings import Settings, WorkloadSettings
-from os_migrate.workload import FloatingIpMode, PortCreationMode, Workload
+from os_migrate.workload import FloatingIpMode, PortCreationMode, PowerState, Workload
 from os_migrate.world import HostPair, World
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.host import FakeHost
@@ -56,7 +56,12 @@ class Scene:
         ]
         stop = any(shape.runs for shape in shapes)
         self.settings = Settings(
-            data_dir=directory, workloads=WorkloadSettings(stop_before_migration=stop, parallel=parallel)
+            data_dir=directory,
+            workloads=WorkloadSettings(
+                stop_before_migration=stop,
+                unlock_before_migration=any(shape.locked for shape in shapes),
+                parallel=parallel,
+            ),
         )
         self.events = Events()
         self._path = directory / "journal.sqlite"
@@ -204,13 +209,26 @@ class Scene:
         for before, now in zip(self.before, self.picture(), strict=True):
             _same(_switched_off(before, theirs), _switched_off(now, theirs))
 
-    def assert_migrated(self, outcomes: Sequence[Outcome] | None = None, *, floating_ips: bool = True) -> None:
+    def give_what_no_cleanup_knows(self) -> None:
+        """Lock servers that were unlocked before they were marked, and delete server groups without servers."""
+        for shape, workload in zip(self.shapes, self.workloads, strict=True):
+            machine = self.source._machines[workload.id]
+            machine.view = replace(machine.view, locked=shape.locked)
+        for group in self.destination.server_groups():
+            if not group.members:
+                self.destination.delete_server_group(ServerGroupId(group.id))
+
+    def assert_migrated(
+        self, outcomes: Sequence[Outcome] | None = None, *, floating_ips: bool = True, dress: bool = True
+    ) -> None:
         """Check that all workloads were migrated, whole, and that the source is as it was, but off."""
         if outcomes is not None:
             assert [o.result for o in outcomes] == [Result.MIGRATED] * len(outcomes), outcomes
         self.assert_nothing_left()
         for shape, workload in zip(self.shapes, self.workloads, strict=True):
             self._assert_twin(shape, workload)
+            if dress:
+                self._assert_dress(shape, workload)
             if floating_ips:
                 self._assert_floating_ips(shape, workload)
         self._assert_only_twins_are_new()
@@ -225,7 +243,6 @@ class Scene:
         twins = self.twins(workload)
         assert len(twins) == 1, twins
         twin = self.destination._machines[twins[0]]
-        assert twin.view.status is ServerStatus.ACTIVE
         owed = self._owed.get(twins[0]) or expected_disks(self.source, self.destination, workload)
         assert list(twin.booted_with or ()) == list(owed)
         if workload.migration.data_copy:
@@ -239,10 +256,42 @@ class Scene:
         if workload.migration.port_creation_mode is PortCreationMode.NEUTRON:
             assert [p.mac_address for p in ports] == [w.params.mac_address for w in wanted]
 
+    def _assert_dress(self, shape: Shape, workload: Workload) -> None:
+        """Check what only some servers have: it is there, and it is nowhere else."""
+        (twin,) = (self.destination._machines[t] for t in self.twins(workload))
+        is_off = shape.power is PowerState.AS_FOUND and not shape.runs
+        assert twin.view.status is (ServerStatus.SHUTOFF if is_off else ServerStatus.ACTIVE)
+        assert twin.view.locked is shape.locked
+        group = workload.params.server_group
+        groups = [g for g in self.destination._server_groups.values() if g.id in twin.view.group_ids]
+        assert [(g.name, g.policy, g.max_server_per_host) for g in groups] == (
+            [(group.name, group.policy, group.max_server_per_host)] if group else []
+        )
+        policies = {p.id: p.name for p in self.destination._qos_policies}
+        for port_id, wanted in zip(twin.ports, (p.params for p in workload.params.ports), strict=True):
+            port = self.destination._ports[port_id][0]
+            assert (port.name, port.description) == (wanted.name or "", wanted.description or "")
+            assert (port.tags, port.is_up) == (wanted.tags, wanted.admin_state_up is not False)
+            assert port.allowed_address_pairs == wanted.allowed_address_pairs
+            assert port.extra_dhcp_opts == wanted.extra_dhcp_opts
+            assert (port.dns_name, port.dns_domain) == (wanted.dns_name or "", wanted.dns_domain or "")
+            assert policies.get(port.qos_policy_id or "") == (wanted.qos_policy_ref and wanted.qos_policy_ref.name)
+        if workload.migration.data_copy:
+            copies = [self.destination._volumes[v.volume_id].view for v in twin.view.volumes]
+            copied = {v.metadata["os_migrate_source_id"]: v for v in copies}
+            for volume in workload.params.volumes:
+                if volume.info.id in copied:
+                    assert volume.params.metadata.items() <= copied[volume.info.id].metadata.items()
+
     def _assert_floating_ips(self, shape: Shape, workload: Workload) -> None:
         (twin,) = (self.destination._machines[t] for t in self.twins(workload))
         floating = [f.address for f, _ in self.destination._floating_ips.values() if f.port_id in twin.ports]
         assert len(floating) == len(workload.params.floating_ips)
+        if shape.dressed:
+            (ip,) = (f for f, _ in self.destination._floating_ips.values() if f.port_id in twin.ports)
+            (wanted,) = (f.params for f in workload.params.floating_ips)
+            kept = (ip.description, ip.tags, ip.dns_name, ip.dns_domain)
+            assert kept == (wanted.description, wanted.tags, wanted.dns_name, wanted.dns_domain)
         if shape.holds_address and shape.floating_ip is not FloatingIpMode.NEW:
             assert floating == [f.params.floating_ip_address for f in workload.params.floating_ips]
 
@@ -258,6 +307,7 @@ class Scene:
         assert new["ports"] == {p for m in machines for p in m.ports}
         held = {f.id for f, _ in self.destination._floating_ips.values() if f.port_id in new["ports"]}
         assert new["floating IPs"] <= held
+        assert all(group.members for group in self.destination.server_groups())
 
     def _check(self) -> None:
         """Check what must hold at every instant."""

@@ -1,11 +1,11 @@
 """Two fake clouds with one server to migrate, in every shape that migrates, and the workload that describes it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_address
 
-from os_migrate.model import ImageId, ServerId, VolumeId
+from os_migrate.model import AddressPair, DhcpOption, ImageId, ServerId, VolumeId
 from os_migrate.workload import (
     BootVolumeParams,
     FixedIpRef,
@@ -14,7 +14,9 @@ from os_migrate.workload import (
     MigrationParams,
     PortCreationMode,
     PortParams,
+    PowerState,
     Ref,
+    ServerGroupParams,
     VolumeChoice,
     VolumeInfo,
     VolumeParams,
@@ -28,6 +30,17 @@ from os_migrate.workload import (
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.state import pattern
 
+DRESSED_PORT = {
+    "name": "front",
+    "description": "the port of the web server",
+    "tags": ("red", "blue"),
+    "admin_state_up": False,
+    "allowed_address_pairs": (AddressPair("10.0.0.250"), AddressPair("10.0.1.0/24", "fa:16:3e:00:00:99")),
+    "extra_dhcp_opts": (DhcpOption("bootfile-name", "pxelinux.0"),),
+    "dns_name": "web",
+    "dns_domain": "example.org.",
+    "qos_policy_ref": Ref("slow"),
+}
 USER_DATA = "I2Nsb3VkLWNvbmZpZyBwYXNzd29yZDogaHVudGVyMg=="
 
 
@@ -52,6 +65,9 @@ class Shape:
     ports: PortCreationMode = PortCreationMode.NEUTRON
     floating_ip: FloatingIpMode = FloatingIpMode.SKIP
     holds_address: bool = False  # the destination project holds the floating IP, free
+    dressed: bool = False  # it has all that only some servers, ports, volumes and floating IPs have
+    locked: bool = False
+    power: PowerState = PowerState.RUNNING
 
     def __str__(self) -> str:
         return self.name
@@ -59,7 +75,7 @@ class Shape:
 
 NOVA, NEUTRON = PortCreationMode.NOVA, PortCreationMode.NEUTRON
 SHAPES = (
-    Shape("image_copied_running", runs=True, ports=NOVA, floating_ip=FloatingIpMode.AUTO),
+    Shape("image_copied_running", runs=True, ports=NOVA, floating_ip=FloatingIpMode.AUTO, dressed=True),
     Shape("image_kept_one_volume", data_volumes=1, boot_disk_copy=False),
     Shape("image_kept_no_volume", boot_disk_copy=False, ports=NOVA, runs=True),
     Shape(
@@ -73,6 +89,15 @@ SHAPES = (
     Shape("image_copied_three_volumes", data_volumes=3, floating_ip=FloatingIpMode.NEW, holds_address=True),
     Shape("volume_boot_nova_ports", boot=Boot.VOLUME, ports=NOVA, floating_ip=FloatingIpMode.AUTO, holds_address=True),
     Shape("volumes_brought", boot=Boot.VOLUME, data_volumes=1, data_copy=False, brought=2, runs=True),
+    Shape(
+        "all_kept",
+        boot=Boot.VOLUME,
+        data_volumes=1,
+        floating_ip=FloatingIpMode.NEW,
+        dressed=True,
+        locked=True,
+        power=PowerState.AS_FOUND,
+    ),
 )
 BY_NAME = {shape.name: shape for shape in SHAPES}
 
@@ -87,6 +112,7 @@ def furnish(source: FakeCloud, destination: FakeCloud) -> None:
         cloud.add_keypair("alice")
         cloud.add_volume_type("default")
         cloud.add_volume_type("fast")
+        cloud.add_qos_policy("slow")
     image = source.add_image("cirros")
     destination.add_image("cirros", source._images[ImageId(image.id)].data)
 
@@ -127,6 +153,10 @@ def add_workload(
     brought = [destination.add_volume(f"brought {n}", 2, bootable=not n) for n in range(shape.brought)]
     fixed = FixedIpRef(address, Ref("private", "%auth%", "%auth%"))
     port = WorkloadPort(PortParams(Ref("private", "%auth%", "%auth%"), (fixed,), mac, "normal", None, (Ref("web"),)))
+    if shape.locked:
+        source._set_lock(server_id, "lock")
+    if shape.dressed:
+        port = replace(port, params=replace(port.params, **DRESSED_PORT))
     params = WorkloadParams(
         name=name,
         flavor_ref=Ref("m1.small"),
@@ -137,7 +167,9 @@ def add_workload(
         security_group_refs=(Ref("web", "%auth%", "%auth%"),),
         ports=(port,),
         floating_ips=_floating_ips(shape, address, floating),
-        volumes=tuple(_volume(source, volume_id) for volume_id in volumes),
+        volumes=tuple(_volume(source, volume_id, dressed=shape.dressed) for volume_id in volumes),
+        hostname="www" if shape.dressed else None,
+        server_group=ServerGroupParams("apart", "anti-affinity", 2) if shape.dressed else None,
     )
     migration = MigrationParams(
         boot_disk_copy=shape.boot_disk_copy,
@@ -147,6 +179,7 @@ def add_workload(
         boot_volume_params=BootVolumeParams(),
         boot_volume=VolumeChoice(brought[0] if brought else None),
         additional_volumes=tuple(VolumeChoice(v) for v in brought[1:]),
+        power_state=shape.power,
     )
     return Workload(params, WorkloadInfo(id=server_id, status="SHUTOFF"), migration)
 
@@ -155,15 +188,18 @@ def _floating_ips(shape: Shape, fixed: str, address: str) -> tuple[WorkloadFloat
     if shape.floating_ip is FloatingIpMode.SKIP:
         return ()
     params = FloatingIpParams(fixed, address, Ref("public"), description="the front door")
+    if shape.dressed:
+        params = replace(params, dns_name="www", dns_domain="example.org.", tags=("front",), qos_policy_ref=Ref("slow"))
     return (WorkloadFloatingIp(params),)
 
 
-def _volume(source: FakeCloud, volume_id: VolumeId) -> WorkloadVolume:
+def _volume(source: FakeCloud, volume_id: VolumeId, *, dressed: bool) -> WorkloadVolume:
     volume = source._volumes[volume_id].view
     params = VolumeParams(
         name=volume.name,
         volume_type=volume.volume_type,
         volume_image_metadata=dict(volume.image_metadata) if volume.bootable else None,
+        metadata={"backup": "daily"} if dressed else {},
     )
     return WorkloadVolume(params, VolumeInfo(volume_id, volume.size_gib, volume.bootable))
 

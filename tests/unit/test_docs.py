@@ -7,17 +7,19 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FAULTS = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
-NAMED = sorted(set(re.findall(r"`((?:unit|crash|tools|acceptance|contract)/\w+\.py)::(\w+)`", FAULTS)))
+FIDELITY = (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8")
+NAMED = sorted(set(re.findall(r"`((?:unit|crash|tools|acceptance|contract)/\w+\.py)::(\w+)`", FAULTS + FIDELITY)))
 
 
-def test_every_row_of_the_faults_names_a_test():
-    rows = [line for line in FAULTS.splitlines() if line.startswith("| ") and not line.startswith("| Fault")]
-    assert len(rows) > 40
+@pytest.mark.parametrize(("page", "heads", "least"), [(FAULTS, "| Fault", 41), (FIDELITY, "| Property", 40)])
+def test_every_row_names_a_test(page, heads, least):
+    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith(heads)]
+    assert len(rows) >= least
     assert [row for row in rows if "::test_" not in row] == []
 
 
 @pytest.mark.parametrize(("file", "name"), NAMED)
-def test_every_test_that_the_faults_name_exists_and_is_collected(file, name):
+def test_every_test_that_a_row_names_exists_and_is_collected(file, name):
     assert Path(file).name.startswith("test_")
     assert name.startswith("test_")
     assert re.search(rf"^def {name}\(", (ROOT / "tests" / file).read_text(encoding="utf-8"), re.MULTILINE)

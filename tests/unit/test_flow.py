@@ -5,7 +5,7 @@ import pytest
 from os_migrate import batch, flow
 from os_migrate.batch import Result
 from os_migrate.cli.failure import error_text
-from os_migrate.errors import CloudError, DigestMismatch, SourceChanged, TransferError
+from os_migrate.errors import CloudError, DigestMismatch, RollbackIncomplete, SourceChanged, TransferError
 from os_migrate.events import Note
 from os_migrate.journal import AttemptState, Journal
 from os_migrate.model import AttemptId, Loan, ServerStatus, Side
@@ -217,7 +217,9 @@ def test_source_that_was_locked_during_the_copy_is_no_mistake_in_the_input(scene
     assert "it is locked" in str(outcome.error)
     assert isinstance(outcome.error, SourceChanged)
     assert "nothing was touched" not in error_text(outcome.error)
+    assert isinstance(outcome.later_error, RollbackIncomplete)  # a locked server takes nothing back
     lock(locked=False)
+    scene.rollback()
     scene.assert_as_before()
 
 

@@ -7,18 +7,24 @@ from functools import partial
 import pytest
 
 from os_migrate.errors import JournalFailed, UserError
+from os_migrate.features import ServerGroupTarget
 from os_migrate.journal import AttemptState, Journal, StepState
 from os_migrate.model import (
+    AddressPair,
     AttemptId,
+    DhcpOption,
     FixedIp,
     FlavorId,
     FloatingIp,
+    FloatingIpExtras,
     FloatingIpId,
     NetworkId,
     PortId,
     PortSpec,
+    QosPolicyId,
     SecurityGroupId,
     ServerAction,
+    ServerGroupId,
     ServerId,
     ServerSpec,
     Side,
@@ -29,7 +35,8 @@ from os_migrate.model import (
 from os_migrate.nbd import CopyJob, CopyResult, ExportJob, ScanJob, ScanResult, TunnelJob
 from os_migrate.plan import FloatingIpTarget, Target
 from os_migrate.step import STEPS
-from os_migrate.steps.network import AssociateFloatingIp, CreateFloatingIp, CreatePort
+from os_migrate.steps.groups import CreateServerGroup, GroupInUse
+from os_migrate.steps.network import AssociateFloatingIp, CreateFloatingIp, CreatePort, DressPort
 from os_migrate.steps.servers import (
     CreateServer,
     MarkServer,
@@ -39,6 +46,7 @@ from os_migrate.steps.servers import (
     StopServer,
     SurveySource,
 )
+from os_migrate.steps.states import LockTwin, StopTwin, UnlockServer
 from os_migrate.steps.transfer import AwaitJob, ReadTools, StartJob
 from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume, SnapshotVolume
 from os_migrate.survey import Disk, Survey
@@ -71,6 +79,10 @@ PORT = PortSpec(
     "fa:16:3e:00:00:01",
     (SecurityGroupId("g"),),
     binding_profile={"trusted": True, "slots": [1, 2]},
+    tags=("red",),
+    has_port_security=False,
+    allowed_address_pairs=(AddressPair("10.0.0.0/24"),),
+    extra_dhcp_opts=(DhcpOption("mtu", "1400"),),
 )
 TARGET = Target(
     FlavorId("m1"),
@@ -81,10 +93,13 @@ TARGET = Target(
         FloatingIpTarget(None, "x", NetworkId("n"), None, ""),
     ),
     ("web",),
+    ServerGroupTarget("apart", "anti-affinity", 2, ServerGroupId("g")),
+    as_found=True,
 )
 SURVEY = Survey(
     True,
-    (Disk("/dev/vda", None, True, True, True, ""), Disk("/dev/vdb", VOLUME, False, False, False, "fast")),
+    (Disk("/dev/vda", None, True, True, True, ""), Disk("/dev/vdb", VOLUME, False, False, False, "fast", True)),
+    True,
 )
 SCAN, COPY = ScanResult("sha", 4096, 512, 3), CopyResult(512, 600, 1.5)
 
@@ -92,7 +107,8 @@ EXAMPLES = [
     (SurveySource("source", SERVER), SURVEY),
     (ResolveTarget("destination"), TARGET),
     (ReadActions("source", SERVER), (ServerAction("req-1", "start"), ServerAction("req-2", "stop"))),
-    (MarkServer("source", SERVER, was_running=True), SERVER),
+    (UnlockServer("source", SERVER), SERVER),
+    (MarkServer("source", SERVER, was_running=True, was_locked=True), SERVER),
     (StopServer("source", SERVER), SERVER),
     (SnapshotServer("boot disk", SERVER, "os-migrate-$(reboot) 💾"), "image"),
     (CreateServer("twin"), SERVER),
@@ -100,8 +116,17 @@ EXAMPLES = [
     (CreateVolume("source /dev/vda", Side.SOURCE, "/dev/vda"), VOLUME),
     (DetachVolume("/dev/vdb", SERVER, VOLUME, "/dev/vdb", True), VOLUME),
     (AttachVolume("source /dev/vdb", Side.SOURCE, SERVER, VOLUME), VOLUME),
-    (CreatePort("0"), PortId("port")),
-    (CreateFloatingIp("0", SERVER, NetworkId("n"), None, "web"), FloatingIpId("f")),
+    (CreatePort("0", description="front"), PortId("port")),
+    (CreateServerGroup("twin", "apart", "anti-affinity", 2), GroupInUse(ServerGroupId("g"), ours=True)),
+    (DressPort("0", SERVER, PortId("port")), PortId("port")),
+    (StopTwin("twin", SERVER), SERVER),
+    (LockTwin("twin", SERVER), SERVER),
+    (
+        CreateFloatingIp(
+            "0", SERVER, NetworkId("n"), None, "web", FloatingIpExtras(("a",), "d.", "n", QosPolicyId("q"))
+        ),
+        FloatingIpId("f"),
+    ),
     (AssociateFloatingIp("0", SERVER, FloatingIpId("f"), "10.0.0.7"), FloatingIpId("f")),
     (ReadTools("source", Side.SOURCE), (("os-migrate", "2.0"), ("nbdkit", "1.32.5"))),
     (StartJob("scan", Side.SOURCE, ScanJob(ATTEMPT, VOLUME)), "unit"),

@@ -36,9 +36,10 @@ class SurveySource(Reading[Survey]):
                 bootable=volume.bootable,
                 delete_on_termination=attachment.delete_on_termination,
                 volume_type=volume.volume_type,
+                encrypted=volume.encrypted,
             )
             disks.append(disk)
-        return Survey(server.status is ServerStatus.ACTIVE, tuple(disks))
+        return Survey(server.status is ServerStatus.ACTIVE, tuple(disks), was_locked=server.locked)
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class MarkServer(Step[ServerId]):
 
     server_id: ServerId
     was_running: bool
+    was_locked: bool = False
     lasts: ClassVar[Lasts] = Lasts.MIGRATION
     in_order: ClassVar[bool] = True
 
@@ -94,7 +96,13 @@ class MarkServer(Step[ServerId]):
         if problem := loan_problem(world.source.server(self.server_id), tag.attempt):
             raise PlanError([problem])
         project_id = world.destination.project_id()
-        loan = Loan(tag.attempt, self.server_id, was_running=self.was_running, destination=project_id)
+        loan = Loan(
+            tag.attempt,
+            self.server_id,
+            was_running=self.was_running,
+            destination=project_id,
+            was_locked=self.was_locked,
+        )
         world.source.set_server_metadata(self.server_id, loan.metadata())
         return self.server_id
 

@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from os_migrate.errors import NotFound
+from os_migrate.errors import CloudError, NotFound
 from os_migrate.model import Loan, ServerId, Side, SnapshotId, Tag, VolumeId, VolumeSpec
 from os_migrate.step import Lasts, Step
 from os_migrate.steps.rest import await_volume_at_rest
@@ -67,10 +67,19 @@ class CreateVolume(Step[VolumeId]):
         return world.cloud(self.side).create_volume(self.spec.with_metadata(tag.metadata()))
 
     def settle(self, world: World, tag: Tag, made: VolumeId) -> VolumeId:  # noqa: ARG002
-        """Wait until it is available, then set its boot flag and image properties."""
+        """Wait until it is available, then set its boot flag and image properties.
+
+        Raises:
+            CloudError: it isn't encrypted, and is to be; nothing was written to it.
+        """
         assert self.spec is not None, "the flow gives the spec"
         cloud = world.cloud(self.side)
-        cloud.await_volume(made, "available", world.timeout_s)
+        volume = cloud.await_volume(made, "available", world.timeout_s)
+        if self.spec.must_be_encrypted and not volume.encrypted:
+            raise CloudError(
+                f"{self.device}: its source is encrypted, and {self.side} volume {made} of type {volume.volume_type!r} isn't",
+                remedy="name a volume_type that encrypts; or set encrypted_volumes: plain",
+            )
         if self.spec.bootable or self.spec.image_metadata:
             cloud.dress_volume(made, bootable=self.spec.bootable, image_metadata=self.spec.image_metadata)
         return made
