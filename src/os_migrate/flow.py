@@ -2,13 +2,14 @@
 
     prelim                  skip what is migrated already; open an attempt
     check_destination       every reference resolves
-    stop_source             if asked
+    stop_source             if asked; unlock it before, if asked
     check_source            SHUTOFF
     export_volumes          boot disk: snapshot, volume from it; data volumes: detach;
                             attach all to the source host; scan; export over NBD, read-only, local only
     transfer_volumes        create and attach the destination volumes; SSH forwarding; copy; verify; detach
-    create_instance         ports, twin, floating IPs             ── committed: from here it only goes forward
-    clean_up_source         close exports, detach, delete snapshot and volume, re-attach the data volumes
+    create_instance         ports, server group, twin, floating IPs       ── committed: from here it only goes forward
+    clean_up_source         close exports, detach, delete snapshot and volume, re-attach the data volumes; the twin off or locked,
+                            as its source was
 
     roll_back               on any failure before the commit: undo all of it, in both clouds, last first
 
@@ -98,7 +99,7 @@ def check_destination(run: Run, workload: Workload, inventory: Inventory) -> Tar
 
 
 def stop_source(run: Run, workload: Workload) -> None:
-    """Survey the source server and mark it as on loan, unlock it and then stop it, if need be and that was asked for.
+    """Survey the source server, unlock it, mark it as on loan, and stop it; what it needs of that and was asked for.
 
     Before that both hosts must answer, and hold the attempt for as long as this process lives: see `cleanup`.
     """
@@ -394,13 +395,13 @@ def _dress_ports(run: Run, workload: Workload, target: Target, twin: ServerId, n
 def _leave_as_found(run: Run) -> None:
     """Switch the twin off if its source was found off and that was asked for; lock it if its source was locked."""
     twin = run.result_of(CreateServer("twin"))
-    target, survey = (
-        run.result_of(ResolveTarget("destination")),
-        run.result_of(SurveySource("source", run.attempt.server_id)),
-    )
-    if twin and target and survey and target.as_found and not survey.was_running:
+    if twin is None:
+        return
+    target = run.result_of(ResolveTarget("destination"))
+    survey = run.result_of(SurveySource("source", run.attempt.server_id))
+    if target and survey and target.as_found and not survey.was_running:
         run.perform(StopTwin("twin", twin))
-    if twin and any(isinstance(record.step, UnlockServer) for record in run.steps()):
+    if any(isinstance(record.step, UnlockServer) for record in run.steps()):
         run.perform(LockTwin("twin", twin))
 
 
