@@ -73,6 +73,10 @@ class DressPort(Step[PortId]):
     def undo(self, world: World, tag: Tag, made: PortId) -> None:
         """Do nothing: the port goes, by the undo of what it was made by."""
 
+    def leftover(self, made: PortId) -> str:
+        """Name the port."""
+        return f"destination port {made}: openstack port delete {made}"
+
 
 @dataclass(frozen=True)
 class CreateFloatingIp(Step[FloatingIpId]):

@@ -65,6 +65,10 @@ class StopTwin(Step[ServerId]):
     def undo(self, world: World, tag: Tag, made: ServerId) -> None:
         """Do nothing: a twin that was committed is never undone."""
 
+    def leftover(self, made: ServerId) -> str:
+        """Name the server."""
+        return f"destination server {made} is off: openstack server start {made}"
+
 
 @dataclass(frozen=True)
 class LockTwin(Step[ServerId]):
@@ -85,3 +89,7 @@ class LockTwin(Step[ServerId]):
 
     def undo(self, world: World, tag: Tag, made: ServerId) -> None:
         """Do nothing: a twin that was committed is never undone."""
+
+    def leftover(self, made: ServerId) -> str:
+        """Name the server."""
+        return f"destination server {made} is locked: openstack server unlock {made}"
