@@ -13,6 +13,7 @@ from typing import Protocol
 from os_migrate.errors import HostError
 from os_migrate.events import Events
 from os_migrate.model import (
+    ApiVersions,
     AttemptId,
     Flavor,
     FloatingIp,
@@ -25,6 +26,7 @@ from os_migrate.model import (
     Port,
     PortId,
     PortSpec,
+    Quota,
     Server,
     ServerAction,
     ServerId,
@@ -54,6 +56,12 @@ class Cloud(Protocol):
 
     def project_id(self) -> str:
         """Return the current project's id; the first call authenticates."""
+
+    def api_versions(self) -> ApiVersions:
+        """Return which services are missing, and Nova's microversion; nothing else works where one is missing."""
+
+    def quotas(self) -> Sequence[Quota]:
+        """Return the project's quotas, with what is used and reserved, as far as the cloud tells a tenant."""
 
     # What is there -------------------------------------------------------------------------------------------------
     def servers(self) -> Sequence[Server]:
