@@ -32,6 +32,11 @@ class Inventory:
         """Return the ports by the addresses that they hold."""
         return {(port.network_id, ip.ip_address): port for port in self.ports for ip in port.fixed_ips}
 
+    @cached_property
+    def mac_holders(self) -> Mapping[tuple[NetworkId, str], Port]:
+        """Return the ports by their MAC addresses."""
+        return {(port.network_id, port.mac_address.lower()): port for port in self.ports}
+
 
 def twin_of(workload: Workload, servers: Iterable[Server]) -> Server | None:
     """Return the server that a workload was migrated to: known by our tag, not by its name."""

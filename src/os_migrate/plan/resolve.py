@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
 from os_migrate.errors import PlanError, Problem
@@ -176,6 +177,7 @@ def _port(port: WorkloadPort, workload: Workload, look: _Lookup) -> PortSpec:
             look.problem(
                 f"address {ip.ip_address} is taken by port {holder.id} in the destination", "free it or edit ports"
             )
+    _check_port(port, network_id, fixed_ips, workload, look)
     if workload.migration.port_creation_mode is PortCreationMode.NOVA and len(fixed_ips) > 1:
         look.problem(
             f"a port on {params.network_ref} has {len(fixed_ips)} addresses; Nova makes ports with one",
@@ -191,6 +193,24 @@ def _port(port: WorkloadPort, workload: Workload, look: _Lookup) -> PortSpec:
         vnic_type=params.binding_vnic_type or "normal",
         binding_profile=params.binding_profile or {},
     )
+
+
+def _check_port(
+    port: WorkloadPort, network_id: NetworkId, fixed_ips: Collection[FixedIp], workload: Workload, look: _Lookup
+) -> None:
+    """Find a MAC that is taken, and addresses that their subnet doesn't have."""
+    mac = port.params.mac_address if workload.migration.port_creation_mode is PortCreationMode.NEUTRON else None
+    if mac and (holder := look.inventory.mac_holders.get((network_id, mac.lower()))):
+        look.problem(
+            f"MAC address {mac} is taken by port {holder.id} in the destination", "free it, or null mac_address"
+        )
+    ranges = {subnet.id: subnet.cidr for subnet in look.inventory.subnets}
+    for ip in fixed_ips:
+        cidr = ranges.get(ip.subnet_id)
+        if cidr and ip_address(ip.ip_address) not in ip_network(cidr):
+            look.problem(
+                f"address {ip.ip_address} isn't one of subnet {cidr} in the destination", "edit ports, or the subnet"
+            )
 
 
 def _floating_ips(workload: Workload, look: _Lookup) -> Iterable[FloatingIpTarget]:

@@ -64,6 +64,10 @@ def source_problems(
                     f"volume {volume.name or volume.id} has {volume.size_gib} GiB, the file says {size_gib}",
                     "export it again: a volume is migrated at its size",
                 )
+            if volume.status != "in-use":
+                problem(
+                    f"volume {volume.name or volume.id} is {volume.status}", "it must be in-use: see what ails it, or wait"
+                )
             if volume.multiattach and len(volume.attachments) > 1:
                 problem(f"volume {volume.name or volume.id} is attached to other servers too", "detach it there first")
             if volume.encrypted:
