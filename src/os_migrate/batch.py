@@ -5,7 +5,6 @@ has room for its disks: it doesn't wait in the middle, and it goes through that 
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -201,8 +200,7 @@ def _at_once(
     """Do works on the pairs of hosts, beside what open attempts have there that are not among the given ones."""
     ours = {attempt.id for attempt in given}
     others = {attempt.id for attempt in journal.unfinished()} - ours
-    held_by_others = sum((disks_held(journal.steps(other)) for other in others), Counter[ServerId]())
-    lanes = free_disks(world, settings.conversion.disks, held_by_others)
+    lanes = free_disks(world, journal, settings.conversion.disks, others)
     world.events.tell(BatchStarted(total=len(works)))
     try:
         return at_once(works, threads=settings.workloads.parallel, lanes=lanes, stop=world.clock.stop)

@@ -118,7 +118,10 @@ class WorkloadSettings:
 
 @dataclass(frozen=True)
 class TransferSettings:
-    """How data travels. Limits are in Mbit/s: of the whole run, and of each pair of conversion hosts."""
+    """How data travels. Limits are in Mbit/s: of the whole run, and of each pair of conversion hosts.
+
+    `link_mbit` is what the link between the clouds is said to carry; only an estimate goes by it.
+    """
 
     sparsify: Coverage = Coverage.MAP
     sparsify_timeout_s: float = 600.0
@@ -127,6 +130,7 @@ class TransferSettings:
     connections: int = 1
     limit_mbit: float | None = None
     pair_limit_mbit: float | None = None
+    link_mbit: float | None = None
 
 
 @dataclass(frozen=True)

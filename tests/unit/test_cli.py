@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from os_migrate import batch
 from os_migrate.batch import Outcome, Result
-from os_migrate.cli import app, cleanup, export, hosts, migration, verify
+from os_migrate.cli import app, cleanup, export, hosts, migration, plan, verify
 from os_migrate.cli.app import hoisted
 from os_migrate.errors import AccessRefused, CloudError, DigestMismatch, Interrupted, PlanError, Problem
 from os_migrate.files.workloads import read_workloads, write_workloads
@@ -56,7 +56,7 @@ class Commands:
         self.scene = scene
         self.directory = directory
         self.sessions: list[tuple[bool, bool]] = []
-        for module in (cleanup, export, migration, hosts, verify):
+        for module in (cleanup, export, migration, hosts, plan, verify):
             monkeypatch.setattr(module, "open_session", self._open)
 
     def __call__(self, *words: str) -> Ran:

@@ -252,6 +252,7 @@ VARIABLES: Mapping[str, Variable] = {
     "os_migrate_connections": Variable("transfer", "connections", integer),
     "os_migrate_bandwidth_limit": Variable("transfer", "limit_mbit", megabits),
     "os_migrate_conversion_host_bandwidth_limit": Variable("transfer", "pair_limit_mbit", megabits),
+    "os_migrate_link_mbit": Variable("transfer", "link_mbit", megabits),
     **_host("src", "source_host"),
     **_host("dst", "destination_host"),
     "os_migrate_conversion_host_pairs": Variable("conversion", "pairs", integer),

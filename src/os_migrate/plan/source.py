@@ -66,7 +66,8 @@ def source_problems(
                 )
             if volume.status != "in-use":
                 problem(
-                    f"volume {volume.name or volume.id} is {volume.status}", "it must be in-use: see what ails it, or wait"
+                    f"volume {volume.name or volume.id} is {volume.status}",
+                    "it must be in-use: see what ails it, or wait",
                 )
             if volume.multiattach and len(volume.attachments) > 1:
                 problem(f"volume {volume.name or volume.id} is attached to other servers too", "detach it there first")
