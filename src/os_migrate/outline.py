@@ -36,9 +36,10 @@ def copied_disks(workload: Workload, volumes: Mapping[VolumeId, Volume], local_g
         disks.append(OutlinedDisk(LOCAL_BOOT_DISK, None, local_gib, is_boot=True))
     for volume in workload.params.volumes:
         there = volumes.get(volume.info.id)
-        device = next((a.device for a in volume.info.attachments if a.device), "") or volume.info.id
+        device = next((a.device for a in volume.info.attachments if a.device), "")
         kind = there.volume_type if there else ""
-        disks.append(OutlinedDisk(device, volume.info.id, volume.info.size, is_boot=not disks, source_type=kind))
+        name = device or volume.params.name or volume.info.id
+        disks.append(OutlinedDisk(name, volume.info.id, volume.info.size, is_boot=not disks, source_type=kind))
     return tuple(disk for disk in disks if workload.migration.boot_disk_copy or not disk.is_boot)
 
 
@@ -73,7 +74,8 @@ def _in_source(workload: Workload, disks: Sequence[OutlinedDisk], prefix: str) -
 def _volume(workload: Workload, disk: OutlinedDisk, prefix: str) -> Made:
     known = Disk(disk.device, disk.volume_id, disk.is_boot, disk.is_boot, False, disk.source_type)  # noqa: FBT003 (in the order of the class)
     spec = volume_spec(workload, known, disk.size_gib, {}, prefix)
-    return Made(Side.DESTINATION, Kind.VOLUME, spec.name, disk.size_gib, spec.volume_type or "", detail=disk.device)
+    detail = disk.device if disk.device != spec.name else ""
+    return Made(Side.DESTINATION, Kind.VOLUME, spec.name, disk.size_gib, spec.volume_type or "", detail=detail)
 
 
 def _ports(workload: Workload) -> Iterator[Made]:

@@ -215,6 +215,8 @@ def _quotas(
     world: World, settings: Settings, checked: Sequence[Checked]
 ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
     """Return which quotas are too small, and what is not known of them."""
+    if not settings.workloads.check_quotas:
+        return (), ("quotas are not checked, as os_migrate_check_quotas says",)
     problems: list[Problem] = []
     unchecked: list[str] = []
     by_server = [c.made for c in checked]
@@ -234,10 +236,12 @@ def _listed(names: Sequence[Quoted]) -> str:
 
 def _host_problems(world: World, settings: Settings) -> list[Problem]:
     """Return why the conversion hosts can't be used: absent, unreachable, without a tool, or without a link."""
-    problems: list[Problem] = []
+    problems = [unusable.problem for unusable in world.unusable_hosts]
+    told = {(unusable.pair, unusable.side) for unusable in world.unusable_hosts}
     for number, pair in enumerate(world.pairs, 1):
         of = f" of pair {number}" if len(world.pairs) > 1 else ""
-        problems += host_problems(source=pair.source is not None, destination=pair.destination is not None, of=of)
+        there = {side: pair.host(side) is not None or (number, side) in told for side in Side}
+        problems += host_problems(source=there[Side.SOURCE], destination=there[Side.DESTINATION], of=of)
         for side in Side:
             if (host := pair.host(side)) is not None:
                 problems += _tool_problems(side, host)

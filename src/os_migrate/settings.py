@@ -114,6 +114,7 @@ class WorkloadSettings:
     timeout_s: float = 1800.0
     parallel: int = 4
     order: Order = Order.FILE
+    check_quotas: bool = True
 
 
 @dataclass(frozen=True)

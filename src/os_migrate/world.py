@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from os_migrate.errors import HostError
+from os_migrate.errors import HostError, Problem
 from os_migrate.events import Events
 from os_migrate.model import (
     ApiVersions,
@@ -297,6 +297,15 @@ class HostPair:
 
 
 @dataclass(frozen=True)
+class UnusableHost:
+    """A conversion host that is there, and why it can't be used. `pair` counts from 1."""
+
+    pair: int
+    side: Side
+    problem: Problem
+
+
+@dataclass(frozen=True)
 class World:
     """All that steps act on. Hosts are None where a run copies nothing.
 
@@ -311,6 +320,7 @@ class World:
     clock: Clock
     timeout_s: float = 1800.0
     other_pairs: tuple[HostPair, ...] = ()
+    unusable_hosts: tuple[UnusableHost, ...] = ()
 
     def cloud(self, side: Side) -> Cloud:
         """Return the cloud on a side."""

@@ -72,7 +72,7 @@ class Commands:
         return self.directory / "workloads.yml"
 
     @contextmanager
-    def _open(self, settings, events, *, hosts, lock):
+    def _open(self, settings, events, *, hosts, lock, checks_hosts=False):
         self.sessions.append((hosts, lock))
         world = replace(self.scene.world, events=events)
         sides = {Side.SOURCE: self.scene.source, Side.DESTINATION: self.scene.destination}

@@ -8,9 +8,10 @@ import pytest
 from os_migrate import batch
 from os_migrate.batch import Result
 from os_migrate.errors import PlanError, Problem
-from os_migrate.model import ApiVersions, Quoted, ServerId, ServerStatus
+from os_migrate.model import ApiVersions, Quoted, ServerId, ServerStatus, Side
 from os_migrate.planning import make_plan
 from os_migrate.workload import FixedIpRef, FloatingIpMode, Ref, WorkloadVolume
+from os_migrate.world import UnusableHost
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.scene import Scene
 from tests.fakes.seam import Hook
@@ -116,7 +117,9 @@ def lacks_a_tool(scene: Scene, _: int) -> None:
 PLANTED = (
     Planted("missing flavor", lambda s, n: edit(s, n, flavor_ref=Ref("huge")), "workload", "no flavor 'huge'"),
     Planted("ambiguous flavor", twice, "workload", "flavor 'twice' is ambiguous"),
-    Planted("missing network", lambda s, n: edit_port(s, n, network_ref=Ref("nonet")), "workload", "no network 'nonet'"),
+    Planted(
+        "missing network", lambda s, n: edit_port(s, n, network_ref=Ref("nonet")), "workload", "no network 'nonet'"
+    ),
     Planted("missing key", lambda s, n: edit(s, n, key_name="bob"), "workload", "no key pair 'bob'"),
     Planted("taken address", taken_address, "workload", "is taken by port"),
     Planted("taken MAC", taken_mac, "workload", "MAC address fa:16:3e:aa:bb"),
@@ -127,7 +130,9 @@ PLANTED = (
         "address 192.0.2.1 isn't one of subnet 10.0.0.0/16",
     ),
     Planted("floating IP gone", floating_ip_that_is_not_there, "workload", "isn't there in the destination"),
-    Planted("volume that grew", lambda s, n: edit_volume(s, n, 1, size_gib=7), "workload", "has 7 GiB, the file says 1"),
+    Planted(
+        "volume that grew", lambda s, n: edit_volume(s, n, 1, size_gib=7), "workload", "has 7 GiB, the file says 1"
+    ),
     Planted("encrypted", lambda s, n: edit_volume(s, n, 1, encrypted=True), "workload", "is encrypted"),
     Planted("volume in error", lambda s, n: edit_volume(s, n, 1, status="error"), "workload", "data 0 is error"),
     Planted("locked", lambda s, n: edit_server(s, n, locked=True), "workload", "it is locked"),
@@ -137,7 +142,9 @@ PLANTED = (
         "workload",
         "it is running",
     ),
-    Planted("paused", lambda s, n: edit_server(s, n, status=ServerStatus.OTHER, raw_status="PAUSED"), "workload", "PAUSED"),
+    Planted(
+        "paused", lambda s, n: edit_server(s, n, status=ServerStatus.OTHER, raw_status="PAUSED"), "workload", "PAUSED"
+    ),
     Planted(
         "server gone",
         lambda s, n: s.workloads.__setitem__(
@@ -147,7 +154,9 @@ PLANTED = (
         "there is no server gone",
     ),
     Planted("more disks than slots", too_many_disks, "conversion hosts", "each takes 2 disks, and 3 are to be copied"),
-    Planted("old Nova", old_nova, "workload", "it has tags, which the destination's Nova takes since 2.52; it offers 2.40"),
+    Planted(
+        "old Nova", old_nova, "workload", "it has tags, which the destination's Nova takes since 2.52; it offers 2.40"
+    ),
     Planted("tool", lacks_a_tool, "destination conversion host", "it lacks nbdcopy"),
     Planted("volume too large", small_volumes_only, "destination project", "a volume may have 1 GiB there"),
     *(
@@ -242,11 +251,11 @@ def test_what_fits_the_quotas_exactly_can_start_and_is_migrated(tmp_path):
         cloud.limits[of, ""] = cloud._used(of, "") + amount
     limits = dict(scene.source.limits), dict(scene.destination.limits)
     assert make_plan(scene.world, scene.journal, scene.workloads, scene.settings).problems == ()
-    for side, of in needed:  # one less of any is too few
+    for (side, of), amount in needed.items():  # one less of any is too few
         cloud = getattr(scene, side)
         cloud.limits[of, ""] -= 1
         (problem,) = make_plan(scene.world, scene.journal, scene.workloads, scene.settings).problems
-        assert f"{needed[side, of]} more are needed" in problem.what
+        assert f"{amount} more are needed" in problem.what
         assert "raised by 1, to " in problem.remedy
         cloud.limits[of, ""] += 1
     assert (scene.source.limits, scene.destination.limits) == limits
@@ -269,6 +278,23 @@ def test_quota_that_the_cloud_does_not_tell_stops_nothing_and_is_named(tmp_path)
     assert plan.problems == ()
     (told,) = plan.unchecked
     assert told.startswith("the destination doesn't tell its quotas of cores, ports")
+
+
+def test_quotas_are_not_looked_at_where_the_settings_say_so(tmp_path):
+    scene = Scene(tmp_path, ONE)
+    scene.settings = replace(scene.settings, workloads=replace(scene.settings.workloads, check_quotas=False))
+    scene.destination.limits[Quoted.PORTS, ""] = 0
+    plan = make_plan(scene.world, scene.journal, scene.workloads, scene.settings)
+    assert plan.problems == ()
+    assert plan.unchecked == ("quotas are not checked, as os_migrate_check_quotas says",)
+
+
+def test_host_that_cannot_be_used_is_one_problem_and_not_said_to_be_absent(tmp_path):
+    scene = Scene(tmp_path, ONE)
+    problem = Problem("destination conversion host 'conv'", "it has no address", "deploy it again")
+    unusable = UnusableHost(1, Side.DESTINATION, problem)
+    world = replace(scene.world, destination_host=None, unusable_hosts=(unusable,))
+    assert make_plan(world, scene.journal, scene.workloads, scene.settings).problems == (problem,)
 
 
 def test_cloud_without_cinder_is_told_before_anything_else_is_asked(tmp_path):

@@ -104,7 +104,7 @@ def _migrate(invocation: Invocation, names: Sequence[str], filters: Sequence[str
     log_names = log_names_of([(w.id, w.name) for w in choice.everything])
     with invocation.events(settings, log_names) as events:
         choice.tell_of_idle(events)
-        with open_session(settings, events, hosts=True, lock=True) as session:
+        with open_session(settings, events, hosts=True, lock=True, checks_hosts=True) as session:
             outcomes = batch.migrate(session.world, session.journal, choice.chosen, settings)
             calls = calls_of(session)
     finish(invocation, outcomes, calls)

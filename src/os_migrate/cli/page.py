@@ -9,7 +9,7 @@ from html import escape
 
 from os_migrate import __version__
 from os_migrate.cli.meter import duration, size
-from os_migrate.cli.planned import addresses_of, made_text, summary, warnings_of
+from os_migrate.cli.planned import addresses_of, made_text, name_of, summary, warnings_of
 from os_migrate.errors import Problem
 from os_migrate.planning import Plan, PlannedServer
 
@@ -130,7 +130,7 @@ def _made(plan: Plan) -> Iterator[str]:
         return
     yield "<h2>What is made</h2>"
     for server in plan.to_migrate:
-        name = server.checked.workload.name or server.checked.workload.id
+        name = name_of(plan, server)
         items = "".join(f"<li>{escape(made_text(made))}</li>" for made in server.checked.made)
         yield f"<details open><summary>{escape(name)}</summary><ul>{items}</ul></details>"
 

@@ -44,7 +44,7 @@ def plan(
     choice = choose(settings, names or [], filters or [])
     with invocation.events(settings) as events:
         choice.tell_of_idle(events)
-        with open_session(settings, events, hosts=True, lock=False) as session:
+        with open_session(settings, events, hosts=True, lock=False, checks_hosts=True) as session:
             made = make_plan(session.world, session.journal, choice.chosen, settings)
             calls = calls_of(session)
     if html is not None:

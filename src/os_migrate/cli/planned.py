@@ -26,11 +26,14 @@ def text_of(plan: Plan, width: int) -> str:
 
 def _table(plan: Plan) -> Table:
     table = Table(box=None, pad_edge=False)
-    for column in ("#", "server", "disks", "addresses", "flavor", "off for", "begins", "ends", "problems"):
+    for column in ("#", "server", "disks", "addresses", "flavor"):
         table.add_column(column, overflow="fold")
+    for column in ("off for", "begins", "ends"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("problems", overflow="fold")
     for number, server in enumerate(plan.servers, 1):
         checked = server.checked
-        name = escape(f"{checked.workload.name or '(no name)'}\n{checked.workload.id}")
+        name = escape(name_of(plan, server))
         disks = "\n".join(f"{escape(disk.device)} {disk.size_gib} GiB" for disk in checked.disks) or "none"
         addresses = escape("\n".join(addresses_of(server)))
         if checked.skip or server.likely is None:
@@ -38,7 +41,7 @@ def _table(plan: Plan) -> Table:
             continue
         at = [duration(seconds) for seconds in (server.likely.downtime_s, server.likely.begin_s, server.likely.end_s)]
         problems = str(len(checked.problems)) if checked.problems else "none"
-        flavor = f"{checked.server.flavor_name if checked.server else '?'} -> {server.flavor or '?'}"
+        flavor = f"{checked.server.flavor_name if checked.server else '?'}\n-> {server.flavor or '?'}"
         table.add_row(str(number), name, disks, addresses, escape(flavor), *at, problems)
     return table
 
@@ -51,7 +54,7 @@ def _below(plan: Plan) -> Iterator[str]:
     if plan.to_migrate:
         yield "Made:"
     for server in plan.to_migrate:
-        yield f"  for {server.checked.workload.name or server.checked.workload.id}:"
+        yield f"  for {name_of(plan, server)}:"
         yield from (f"    {made_text(made)}" for made in server.checked.made)
     if warnings := list(warnings_of(plan)):
         yield "To be known:"
@@ -83,6 +86,13 @@ def summary(plan: Plan) -> str:
     return f"{servers}{rest}, {plan.parallel} at once, {data} to copy: about {duration(plan.likely_s)}{at_most}."
 
 
+def name_of(plan: Plan, server: PlannedServer) -> str:
+    """Return a server's name, with its id where the name alone doesn't tell which it is."""
+    workload = server.checked.workload
+    alike = sum(other.checked.workload.name == workload.name for other in plan.servers)
+    return workload.name if workload.name and alike == 1 else f"{workload.name or '(no name)'} ({workload.id})"
+
+
 def addresses_of(server: PlannedServer) -> list[str]:
     """Return the addresses of a server's ports, and its floating ones with what becomes of them."""
     params, target = server.checked.workload.params, server.checked.target
@@ -109,8 +119,7 @@ def made_text(made: Made) -> str:
 def warnings_of(plan: Plan) -> Iterator[str]:
     """Yield what stops nothing, and is to be known beforehand."""
     for server in plan.to_migrate:
-        name = server.checked.workload.name or server.checked.workload.id
-        yield from (f"{name}: {warning}" for warning in server.checked.warnings)
+        yield from (f"{name_of(plan, server)}: {warning}" for warning in server.checked.warnings)
     yield from plan.unchecked
 
 

@@ -244,6 +244,7 @@ VARIABLES: Mapping[str, Variable] = {
     "os_migrate_workload_boot_volume_prefix": Variable("workloads", "boot_volume_prefix", text),
     "os_migrate_workloads_parallel": Variable("workloads", "parallel", integer),
     "os_migrate_workloads_order": Variable("workloads", "order", order),
+    "os_migrate_check_quotas": Variable("workloads", "check_quotas", flag),
     "os_migrate_timeout": Variable("workloads", "timeout_s", seconds),
     "os_migrate_sparsify": Variable("transfer", "sparsify", coverage),
     "os_migrate_sparsify_timeout": Variable("transfer", "sparsify_timeout_s", seconds),

@@ -2,7 +2,7 @@
 
 What lasts adds up over all servers. What is temporary (in the source: a snapshot and a volume for each boot disk) is there for as many
 servers at once as are migrated at once, so the largest of them count. A snapshot counts as large as its volume: a cloud can be
-told not to count it (no_snapshot_gb_quota), but doesn't tell a tenant.
+told not to count it (no_snapshot_gb_quota), but doesn't tell a tenant; then os_migrate_check_quotas is to be false.
 
 Source: https://docs.openstack.org/cinder/latest/configuration/block-storage/samples/cinder.conf.html
 """
