@@ -98,14 +98,16 @@ def test_plan_shows_the_servers_in_their_order_with_what_is_made(run, scene):
     for words in (
         "-> m1.small",
         "203.0.113.77",
-        "(a new one",  # the column is narrow
+        "(kept)",
+        "203.0.113.78",
+        "(replaced)",
         "source: snapshot os-migrate-web 0, 2 GiB, type default, for a while",
         "source: image os-migrate-web 1, 1 GiB, for a while",
         "destination: server web 0, flavor m1.small",
         "destination: volume data 0, 1 GiB, type fast\n",
         "destination: port 10.0.0.77, network private",
         "destination: floating IP a new address, in place of 203.0.113.78",
-        "2 servers, 1 at once, ",
+        "2 servers, 4 at once, ",
         "link: UNKNOWN",
     ):
         assert words in out, words

@@ -100,7 +100,7 @@ def addresses_of(server: PlannedServer) -> list[str]:
     kept = {ip.address for ip in target.floating_ips if ip.existing is not None} if target else set()
     new = {ip.address for ip in target.floating_ips if ip.existing is None} if target else set()
     floating = [
-        address + (" (kept)" if address in kept else " (a new one instead)" if address in new else " (not taken along)")
+        address + (" (kept)" if address in kept else " (replaced)" if address in new else " (left behind)")
         for address in (ip.params.floating_ip_address for ip in params.floating_ips)
     ]
     return [*fixed, *(floating if target else [])]
