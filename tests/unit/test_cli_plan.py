@@ -1,12 +1,13 @@
 """`os-migrate plan`, as its user sees it, and the page for the servers' owners."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from os_migrate import batch
 from os_migrate.files.workloads import write_workloads
-from os_migrate.model import ServerStatus
+from os_migrate.model import ServerId, ServerStatus
 from os_migrate.report import read_report, report_files
 from os_migrate.workload import FloatingIpMode, Ref
 from tests.fakes.scene import Scene
@@ -195,6 +196,16 @@ def test_what_is_migrated_already_is_shown_as_skipped_and_its_report_tells_of_th
     assert any("1 earlier migrations" in line for line in result["basis"])
 
 
+def test_data_of_a_disk_that_was_copied_before_is_known(run, scene):
+    batch.migrate(scene.world, scene.journal, scene.workloads[:1], scene.settings)
+    (file,) = report_files(scene.settings.data_dir)
+    (twin,) = scene.twins(scene.workloads[0])
+    scene.destination.delete_server(ServerId(twin))
+    first = run.json("plan").result["servers"][0]
+    assert first["skip"] == ""
+    assert first["bytes"] == sum(disk.data_bytes for disk in read_report(file).disks)
+
+
 def test_unfinished_attempt_is_a_problem(run, scene):
     scene.journal.begin(scene.workloads[0].id, "web 0", destination="project-destination")
     done = run("plan")
@@ -231,7 +242,9 @@ def test_page_loads_and_runs_nothing(run):
 
 
 def test_page_escapes_what_comes_from_a_cloud(run, scene):
-    edit(scene, 0, name=HOSTILE, flavor_ref=Ref(HOSTILE))
+    volumes = scene.workloads[0].params.volumes
+    hostile = tuple(replace(v, params=replace(v.params, name=HOSTILE)) for v in volumes)
+    edit(scene, 0, name=HOSTILE, flavor_ref=Ref(HOSTILE), volumes=hostile)
     write_workloads(run.file, scene.workloads)
     text, page = page_of(run)
     assert "<script" not in text

@@ -262,6 +262,13 @@ def test_what_fits_the_quotas_exactly_can_start_and_is_migrated(tmp_path):
     scene.assert_migrated(scene.migrate())
 
 
+def test_volumes_of_another_type_do_not_count_for_the_quota_of_a_type(tmp_path):
+    scene = Scene(tmp_path, ONE)
+    no_room("destination", Quoted.VOLUMES, "fast")(scene, 0)
+    scene.destination.limits[Quoted.VOLUMES, "fast"] += 1  # of the two that are made, one is of that type
+    assert found_by_plan(scene) == []
+
+
 def test_snapshots_count_for_as_many_servers_as_are_migrated_at_once(tmp_path):
     scene = Scene(tmp_path, *[ONE] * 3, parallel=2)
     scene.source.limits[Quoted.SNAPSHOTS, ""] = 1
