@@ -100,12 +100,13 @@ def check(world: World, journal: Journal, workloads: Sequence[Workload], setting
     found = [one_by_one.at(workload) for workload in workloads]
     if settings.workloads.order is Order.SMALLEST:
         found.sort(key=lambda checked: checked.bytes_to_copy)
-    of_run, unchecked = _quotas(world, settings, [c for c in found if not c.skip])
-    if any(c.disks and not c.skip for c in found):
-        of_hosts = tuple(_host_problems(world, settings))
-        found = [replace(c, problems=c.problems + of_hosts) if c.disks and not c.skip else c for c in found]
-    found = [c if c.skip else replace(c, problems=c.problems + of_run) for c in found]
-    return Checks(one_by_one.inventory, tuple(found), unchecked)
+    of_quotas, unchecked = _quotas(world, settings, [c for c in found if not c.skip])
+    of_hosts = tuple(_host_problems(world, settings)) if any(c.disks for c in found) else ()
+
+    def with_those_of_the_run(c: Checked) -> Checked:
+        return c if c.skip else replace(c, problems=c.problems + (of_hosts if c.disks else ()) + of_quotas)
+
+    return Checks(one_by_one.inventory, tuple(map(with_those_of_the_run, found)), unchecked)
 
 
 class _Look:
@@ -197,17 +198,14 @@ class _Look:
         return self._source.images()
 
     def _warnings(self, workload: Workload, server: Server | None) -> Iterator[str]:
-        flavor = self._source_flavors.get(server.flavor_name) if server is not None else None
-        if flavor is not None and flavor.ephemeral_gib and workload.migration.data_copy:
+        if server is None or not workload.migration.data_copy:
+            return
+        flavor = self._source_flavors.get(server.flavor_name)
+        if flavor is not None and flavor.ephemeral_gib:
             yield f"its ephemeral disk of {flavor.ephemeral_gib} GiB is not copied: the twin has what its flavor gives it, empty"
-        lost = server is not None and any(
-            v.delete_on_termination for v in server.volumes[1 if server.image_id is None else 0 :]
-        )
-        if (
-            lost
-            and workload.migration.data_copy
-            and not at_least(self._offers[Side.SOURCE].compute, DELETES_WITH_SERVER)
-        ):
+        data_volumes = server.volumes if server.image_id else server.volumes[1:]
+        lost = any(volume.delete_on_termination for volume in data_volumes)
+        if lost and not at_least(self._offers[Side.SOURCE].compute, DELETES_WITH_SERVER):
             yield "the source's Nova is too old to give volumes back with the flag that deletes them with their server"
 
 

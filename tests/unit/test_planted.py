@@ -331,3 +331,11 @@ def test_ephemeral_disk_is_warned_of(tmp_path):
     (server,) = make_plan(scene.world, scene.journal, scene.workloads, scene.settings).servers
     assert server.checked.problems == ()
     assert "its ephemeral disk of 5 GiB is not copied" in server.checked.warnings[0]
+
+
+@pytest.mark.parametrize(("version", "warned"), [("2.78", True), ("2.79", False)])
+def test_source_that_cannot_give_back_the_flag_of_a_volume_is_warned_of(tmp_path, version, warned):
+    scene = Scene(tmp_path, Shape("two", data_volumes=2))  # the second goes with its server
+    scene.source.offers = ApiVersions(compute=version)
+    (server,) = make_plan(scene.world, scene.journal, scene.workloads, scene.settings).servers
+    assert ["too old to give volumes back" in text for text in server.checked.warnings] == [True] * warned
