@@ -619,3 +619,10 @@ def test_nova_is_asked_for_what_it_offers_up_to_what_is_used(wire, cloud):
 def test_service_that_the_catalog_lacks_is_named(wire, cloud):
     wire.lose("block-storage")
     assert cloud.api_versions() == ApiVersions(("block-storage",))
+
+
+@pytest.mark.parametrize("kind", ["volumev3", "volume", "block-store", "block-storage"])
+def test_service_by_one_of_its_other_names_is_not_missing(wire, cloud, kind):
+    wire.lose("block-storage")
+    wire.token["catalog"].append(_service(kind, CINDER))
+    assert cloud.api_versions().missing == ()
