@@ -34,7 +34,7 @@ files:
   {CACHE_DIR}    disks, 14 GB when all are made; OS_MIGRATE_BENCH_CACHE overrides it
   {CACHE_DIR}/results    result.txt, .md, .json and .svg of the last run
 
-exit code: 0 done, 1 failed, 2 wrong usage, {_MISSED} a target was missed (with --strict). See docs/bench.md.
+exit code: 0 done, 1 failed, 2 wrong usage, {_MISSED} a target was missed (with --strict). See docs/performance.md.
 """
 
 

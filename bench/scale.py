@@ -34,7 +34,7 @@ from os_migrate.cloud.waiting import Sights, wait_to_see
 from os_migrate.errors import CloudError
 from os_migrate.events import Events
 from os_migrate.journal import Journal, StepRecord
-from os_migrate.preflight import Preflight
+from os_migrate.preflight import check
 from os_migrate.settings import ConversionSettings, Settings, WorkloadSettings
 from os_migrate.workload import Workload
 from os_migrate.world import HostPair, SystemClock, World
@@ -300,10 +300,12 @@ def start_seconds(directory: Path) -> float:
     with seam.lock:
         clouds = [SlowCloud(name, clock, seam) for name in ("source", "destination")]
     world, workloads = furnished(clouds, clock, SHAPES)
-    began = time.monotonic()
-    Preflight(world, settings, workloads)
+    with closing(Journal(directory / "journal.sqlite")) as journal:
+        began = time.monotonic()
+        check(world, journal, workloads, settings)
+        seconds = time.monotonic() - began
     clock.stop()
-    return time.monotonic() - began
+    return seconds
 
 
 def main() -> int:

@@ -5,7 +5,6 @@ has room for its disks: it doesn't wait in the middle, and it goes through that 
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -29,10 +28,10 @@ from os_migrate.nbd import HostedAttempt
 from os_migrate.pairs import disks_held, free_disks, pair_of
 from os_migrate.plan import Inventory
 from os_migrate.pool import Work, at_once
-from os_migrate.preflight import Preflight, take_inventory
+from os_migrate.preflight import Checked, check, take_inventory
 from os_migrate.report import WorkloadReport, report_file
 from os_migrate.run import Run, held, hold_of_cleanup, our_fault
-from os_migrate.settings import Order, Settings
+from os_migrate.settings import Settings
 from os_migrate.workload import Workload
 from os_migrate.world import World
 
@@ -79,21 +78,21 @@ def migrate(world: World, journal: Journal, workloads: Sequence[Workload], setti
     Raises:
         Interrupted: the operator stopped the run; what is open can be resumed.
     """
-    preflight = Preflight(world, settings, workloads)
-    outcomes = {w.id: _refuse_or_skip(world, journal, w, preflight) for w in workloads}
+    checks = check(world, journal, workloads, settings)
+    outcomes = {c.workload.id: _refuse_or_skip(world, c) for c in checks.workloads}
+    for text in checks.unchecked:
+        world.events.tell(Note(text=text))
 
     def begin(workload: Workload, pair: int) -> Outcome:
-        attempt = journal.begin(workload.id, workload.name, destination=preflight.inventory.project_id)
+        attempt = journal.begin(workload.id, workload.name, destination=checks.inventory.project_id)
         run = Run(world.through(world.pairs[pair]), journal, attempt, settings)
-        return carry_out(run, "migrate", partial(_forward, workload=workload, inventory=preflight.inventory))
+        return carry_out(run, "migrate", partial(_forward, workload=workload, inventory=checks.inventory))
 
-    ready = [w for w in workloads if outcomes[w.id] is None]
-    if settings.workloads.order is Order.SMALLEST:
-        ready.sort(key=preflight.bytes_to_copy)
+    ready = [c.workload for c in checks.workloads if outcomes[c.workload.id] is None]
     works = [Work(partial(begin, w), w.copied_disks) for w in ready]
     ended = _at_once(world, journal, settings, works)
     outcomes.update({o.server_id: o for o in ended})
-    return [o for o in outcomes.values() if o is not None]
+    return [o for w in workloads if (o := outcomes[w.id]) is not None]
 
 
 def resume(
@@ -201,8 +200,7 @@ def _at_once(
     """Do works on the pairs of hosts, beside what open attempts have there that are not among the given ones."""
     ours = {attempt.id for attempt in given}
     others = {attempt.id for attempt in journal.unfinished()} - ours
-    held_by_others = sum((disks_held(journal.steps(other)) for other in others), Counter[ServerId]())
-    lanes = free_disks(world, settings.conversion.disks, held_by_others)
+    lanes = free_disks(world, journal, settings.conversion.disks, others)
     world.events.tell(BatchStarted(total=len(works)))
     try:
         return at_once(works, threads=settings.workloads.parallel, lanes=lanes, stop=world.clock.stop)
@@ -252,21 +250,17 @@ def _refuse_cleaned_up(world: World, attempts: Sequence[Attempt]) -> None:
             )
 
 
-def _refuse_or_skip(world: World, journal: Journal, workload: Workload, preflight: Preflight) -> Outcome | None:
+def _refuse_or_skip(world: World, checked: Checked) -> Outcome | None:
     """Return why a workload is not migrated in this run, or None."""
-    if open_attempts := [a for a in journal.attempts(workload.id) if not a.state.final]:
-        attempt = open_attempts[-1]
-        error = UserError(
-            f"{workload.name}: attempt {attempt.id} is unfinished ({attempt.state}, {attempt.stage or 'not begun'})",
-            remedy=f"`os-migrate resume {attempt.id}` or `os-migrate rollback {attempt.id}`",
-        )
-    elif reason := preflight.reason_to_skip(workload):
-        return _tell_end(world, Outcome(workload.id, workload.name, Result.SKIPPED, reason))
-    elif problems := preflight.problems(workload):
-        error = PlanError(problems)
-    else:
-        return None
-    return _tell_end(world, Outcome(workload.id, workload.name, Result.FAILED, str(error), error))
+    workload = checked.workload
+    if checked.skip:
+        return _tell_end(world, Outcome(workload.id, workload.name, Result.SKIPPED, checked.skip))
+    if checked.problems:
+        error = PlanError(checked.problems)
+        return _tell_end(world, Outcome(workload.id, workload.name, Result.FAILED, str(error), error))
+    for text in checked.warnings:
+        world.events.tell(Note(workload=workload.id, text=text, warning=True))
+    return None
 
 
 def carry_out(run: Run, activity: str, act: Callable[[Run], Outcome]) -> Outcome:

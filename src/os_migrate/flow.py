@@ -31,6 +31,7 @@ from os_migrate.nbd import (
     CopyJob,
     CopyResult,
     Coverage,
+    Depth,
     ExportJob,
     Job,
     ScanJob,
@@ -149,13 +150,13 @@ def export_volumes(run: Run, workload: Workload) -> tuple[Exported, ...]:
                 f"source {disk.device}", Side.SOURCE, _host_id(run, Side.SOURCE), at_host[disk.device]
             )
             run.perform(attach)
-        coverage = run.settings.transfer.sparsify
-        scans = _scan(run, Side.SOURCE, coverage, [(d.device, at_host[d.device]) for d in disks])
+        scans = _scan(run, Side.SOURCE, [(d.device, at_host[d.device]) for d in disks])
         for disk in disks:
             volume_id = at_host[disk.device]
             run.perform(_start(run, f"export {disk.device}", Side.SOURCE, ExportJob(run.attempt.id, volume_id)))
-            if _may_compress(run):
-                run.perform(_start(run, f"send {disk.device}", Side.SOURCE, SendJob(run.attempt.id, volume_id)))
+            if _streams(run):
+                send = SendJob(run.attempt.id, volume_id, with_digest=run.settings.transfer.proof)
+                run.perform(_start(run, f"send {disk.device}", Side.SOURCE, send))
         return tuple(_exported(run, d, at_host[d.device], scans[d.device]) for d in disks)
 
 
@@ -181,12 +182,11 @@ def transfer_volumes(run: Run, workload: Workload, exported: Sequence[Exported])
             step = AttachVolume(f"destination {e.disk.device}", Side.DESTINATION, host_id, created[e.disk.device])
             run.perform(step)
         _connect(run, [e.volume_id for e in exported])
-        _copy(run, exported, created)
+        copies = _copy(run, exported, created)
         if run.settings.transfer.proof:
-            copies = [(e.disk.device, created[e.disk.device]) for e in exported]
-            scans = _scan(run, Side.DESTINATION, Coverage.COPIED, copies)
+            scans = _scan(run, Side.DESTINATION, [(device, created[device]) for device in copies])
             for e in exported:
-                _prove(e, created[e.disk.device], scans[e.disk.device])
+                _prove(e, created[e.disk.device], copies[e.disk.device], scans[e.disk.device])
         run.undo(Lasts.TRANSFER)
         return tuple(Copied(e.disk, created[e.disk.device]) for e in exported)
 
@@ -294,12 +294,16 @@ def _bring_boot_disk(run: Run, workload: Workload, disk: Disk) -> VolumeId:
     return bring_local_disk(run, workload.id, "boot disk", disk.device, name)
 
 
-def _scan(run: Run, side: Side, coverage: Coverage, volumes: Sequence[tuple[str, VolumeId]]) -> dict[str, ScanResult]:
-    activity = "scan" if side is Side.SOURCE else "verify"
+def _scan(run: Run, side: Side, volumes: Sequence[tuple[str, VolumeId]]) -> dict[str, ScanResult]:
     transfer = run.settings.transfer
+    activity, coverage, depth = "verify", Coverage.COPIED, Depth.DIGEST
+    if side is Side.SOURCE:
+        activity, coverage, depth = "scan", transfer.sparsify, Depth.DIGEST if transfer.proof else Depth.ZEROES
+        if _streams(run):
+            depth = Depth.NOTHING
     units = []
     for device, volume_id in volumes:
-        job = ScanJob(run.attempt.id, volume_id, coverage, transfer.proof, transfer.sparsify_timeout_s)
+        job = ScanJob(run.attempt.id, volume_id, coverage, depth, transfer.sparsify_timeout_s)
         units.append((device, run.perform(_start(run, f"{activity} {device}", side, job))))
     scans: dict[str, ScanResult] = {}
     for device, unit in units:
@@ -309,7 +313,7 @@ def _scan(run: Run, side: Side, coverage: Coverage, volumes: Sequence[tuple[str,
     return scans
 
 
-def _may_compress(run: Run) -> bool:
+def _streams(run: Run) -> bool:
     return run.settings.transfer.compression is not Compression.NONE
 
 
@@ -338,30 +342,35 @@ def _connect(run: Run, volume_ids: Sequence[VolumeId]) -> None:
             address=source_host.address,
             host_key_alias=source_host.server_id,
             number=number,
-            streams=_may_compress(run),
+            streams=_streams(run),
             limit_bytes_s=run.settings.limit_bytes_s,
         )
         run.perform(_start(run, "tunnel" if number == 0 else f"tunnel {number}", Side.DESTINATION, tunnel))
 
 
-def _copy(run: Run, exported: Sequence[Exported], created: dict[str, VolumeId]) -> None:
+def _copy(run: Run, exported: Sequence[Exported], created: dict[str, VolumeId]) -> dict[str, CopyResult]:
     units = []
     for e in exported:
         compression = run.settings.transfer.compression
         job = CopyJob(run.attempt.id, e.volume_id, created[e.disk.device], compression)
         units.append((e.disk.device, run.perform(_start(run, f"copy {e.disk.device}", Side.DESTINATION, job))))
+    copies: dict[str, CopyResult] = {}
     for device, unit in units:
         done = run.perform(AwaitJob(f"copy {device}", Side.DESTINATION, unit, device, "copy", run.attempt.server_id))
-        if isinstance(done, CopyResult) and done.reason:
+        assert isinstance(done, CopyResult), "a copy returns that"
+        copies[device] = done
+        if done.reason:
             text = f"copy of {device} by {done.method}: {done.reason}"
             run.world.events.tell(Note(workload=run.attempt.server_id, text=text))
+    return copies
 
 
-def _prove(exported: Exported, volume_id: VolumeId, scan: ScanResult) -> None:
-    if scan.digest != exported.scan.digest:
+def _prove(exported: Exported, volume_id: VolumeId, copy: CopyResult, scan: ScanResult) -> None:
+    source = copy.sent or exported.scan
+    if scan.digest != source.digest:
         raise DigestMismatch(
             f"{exported.disk.device}: the copy {volume_id} is not equal to its source {exported.volume_id}:"
-            f" {scan.digest} is not {exported.scan.digest}",
+            f" {scan.digest} is not {source.digest}",
             remedy="nothing of it is kept; check the destination's storage, then migrate again",
         )
 

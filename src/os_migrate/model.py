@@ -357,6 +357,38 @@ class FloatingIp:
     qos_policy_id: QosPolicyId | None = None
 
 
+class Quoted(StrEnum):
+    """What a project may have only so much of. `VOLUME_SIZE` is of each volume; the others are sums."""
+
+    INSTANCES = "instances"
+    CORES = "cores"
+    RAM = "MiB of ram"
+    VOLUMES = "volumes"
+    SNAPSHOTS = "snapshots"
+    GIGABYTES = "gigabytes"
+    VOLUME_SIZE = "gigabytes of one volume"
+    PORTS = "ports"
+    FLOATING_IPS = "floating IPs"
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How much a project may have, None for as much as it likes, and how much it has; of volumes of a type, if one is named."""
+
+    of: Quoted
+    limit: int | None
+    used: int = 0
+    volume_type: str = ""
+
+
+@dataclass(frozen=True)
+class ApiVersions:
+    """What a cloud offers: the services that are missing, and Nova's microversion, as far as we would use it."""
+
+    missing: tuple[str, ...] = ()
+    compute: str | None = None
+
+
 @dataclass(frozen=True)
 class Server:
     """A Nova server."""
@@ -397,6 +429,15 @@ class ServerAction:
 
     request_id: str
     action: str
+
+
+def at_least(version: str | None, wanted: str) -> bool:
+    """Say whether a microversion has come as far as `wanted`."""
+
+    def numbers(text: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in text.split("."))
+
+    return version is not None and numbers(version) >= numbers(wanted)
 
 
 _TAG_TEXT = re.compile(rf"\b{Tag.ATTEMPT_KEY}=(\S+)(?: {Tag.STEP_KEY}=(.*))?")

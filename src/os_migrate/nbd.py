@@ -1,10 +1,11 @@
 """The jobs of the data path, as values: what runs on the conversion hosts, and under which name.
 
     source host                                       destination host
-    ScanJob    read a volume once: which blocks
-               hold data, and their digest
+    ScanJob    find out what is in use; for NBD, also
+               read it: its zeroes, its digest
     ExportJob  nbdkit, read-only, on a Unix socket
-    SendJob    the same data, compressed, on another
+    SendJob    a stream on another: reads what is in
+               use once, for zeroes, digest and copy
                         TunnelJob  ssh -L socket:socket  (started on the destination host)
                                                       CopyJob    from one of these sockets to the volume, flushed
                                                       ScanJob    read the copy once: its digest
@@ -35,13 +36,25 @@ class Coverage(StrEnum):
     """On the destination host: what the copy wrote there."""
 
 
+class Depth(StrEnum):
+    """How much of what is in use a scan reads."""
+
+    DIGEST = "digest"
+    """All of it: zeroes are found, the rest is digested."""
+    ZEROES = "zeroes"
+    """What no map vouches for: zeroes are found there, and all else counts as data."""
+    NOTHING = "nothing"
+    """Nothing: who sends it finds its zeroes, and digests it, on the way."""
+
+
 class Compression(StrEnum):
     """Whether data is compressed on its way."""
 
     AUTO = "auto"
-    """Where it makes the copy faster: the link and the data are measured before the copy."""
+    """Where it makes the copy faster: the link and the data are measured before the copy. It is a stream in any case."""
     ZSTD = "zstd"
     NONE = "none"
+    """It is no stream: NBD has no compression."""
 
 
 class JobStatus(StrEnum):
@@ -114,9 +127,9 @@ class CopyResult:
     """What a copy moved, and how long it took.
 
     `copied_bytes` is the size of the disk, every byte of which is as at the source now, or zero where it has none in use.
-    `wire_bytes` is what had to travel: the extents that the export does not call zero, or what they were compressed to. It is
-    counted, not measured: what NBD and SSH add, about 1%, is not in it. `method` is "nbd", or "zstd" with its level, and
-    `reason` says why.
+    `wire_bytes` is what had to travel: the extents that the export does not call zero, or what the stream had. It is
+    counted, not measured: what NBD and SSH add, about 1%, is not in it. `method` is "nbd", "stream", or "zstd" with its level, and
+    `reason` says why. Who sent a stream tells its `sent`: what `ScanResult` would, of what was sent.
     """
 
     copied_bytes: int
@@ -124,6 +137,7 @@ class CopyResult:
     seconds: float
     method: str = "nbd"
     reason: str = ""
+    sent: ScanResult | None = None
 
 
 JobResult = ScanResult | CopyResult
@@ -131,16 +145,15 @@ JobResult = ScanResult | CopyResult
 
 @dataclass(frozen=True)
 class ScanJob:
-    """Read a volume once, with an empty cache: list the blocks that hold data, and digest them.
+    """List the blocks of a volume that hold data, and digest them, as far as it reads them: once, with an empty cache.
 
-    Without a digest, what a file system's map says is used is not read, and all of it counts as data. `timeout_s` limits what
-    a tool may take to find out what is in use.
+    `timeout_s` limits what a tool may take to find out what is in use.
     """
 
     attempt: AttemptId
     volume_id: VolumeId
     coverage: Coverage = Coverage.WHOLE
-    with_digest: bool = True
+    depth: Depth = Depth.DIGEST
     timeout_s: float = 600.0
 
     @property
@@ -169,10 +182,11 @@ class ExportJob:
 
 @dataclass(frozen=True)
 class SendJob:
-    """Send what an export holds to whoever connects, compressed with zstd, after it has measured what that would bring."""
+    """Send what a scan found to whoever connects: compressed with zstd, after it has measured what that would bring."""
 
     attempt: AttemptId
     volume_id: VolumeId
+    with_digest: bool = True
 
     @property
     def unit(self) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from os_migrate.errors import NotFound, UserError
-from os_migrate.journal import Attempt, StepRecord, StepState
-from os_migrate.model import ServerId, ServerStatus, Side
+from os_migrate.journal import Attempt, Journal, StepRecord, StepState
+from os_migrate.model import AttemptId, ServerId, ServerStatus, Side
 from os_migrate.steps.transfer import StartJob
 from os_migrate.steps.volumes import AttachVolume
 from os_migrate.world import World
@@ -49,8 +49,9 @@ def disks_held(steps: Iterable[StepRecord]) -> Counter[ServerId]:
     )
 
 
-def free_disks(world: World, disks: int, held: Counter[ServerId]) -> list[int]:
-    """Return how many volumes each pair can take beside those that attempts hold which are left alone; at least one."""
+def free_disks(world: World, journal: Journal, disks: int, others: Iterable[AttemptId]) -> list[int]:
+    """Return how many volumes each pair can take beside those that other attempts hold, which are left alone; at least one."""
+    held = sum((disks_held(journal.steps(other)) for other in others), Counter[ServerId]())
     ids = [[host.server_id for side in Side if (host := pair.host(side)) is not None] for pair in world.pairs]
     return [max(1, disks - max((held[host_id] for host_id in pair), default=0)) for pair in ids]
 

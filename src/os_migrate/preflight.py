@@ -1,16 +1,71 @@
-"""What is checked of a run before anything is touched. Everything is looked up once, however many workloads there are."""
+"""What is checked of a run before anything is touched: what `migrate` begins with, and `plan` shows.
+
+Everything is looked up once, however many workloads there are, and nothing is changed. A problem of the whole run (a quota, a conversion
+host) is one of each workload that it stops.
+"""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from os_migrate.errors import HostError, PlanError, Problem
 from os_migrate.features import Features
 from os_migrate.hosts.check import link_problems
+from os_migrate.journal import Journal
 from os_migrate.losses import lost_in_destination
-from os_migrate.model import GIB, Server, Side
-from os_migrate.plan import Inventory, claims, host_problems, resolve, source_problems, twin_of
+from os_migrate.model import ApiVersions, FlavorId, Image, Quoted, Server, ServerId, Side, at_least
+from os_migrate.outline import OutlinedDisk, all_made, copied_disks
+from os_migrate.plan import (
+    Inventory,
+    Target,
+    claims,
+    host_problems,
+    resolve,
+    service_problems,
+    shortages,
+    source_problems,
+    twin_of,
+    untold,
+    version_problems,
+)
+from os_migrate.plan.made import Made
 from os_migrate.settings import Order, Settings
 from os_migrate.workload import Workload
 from os_migrate.world import Cloud, Host, World
+
+DELETES_WITH_SERVER = "2.79"
+"""Since then Nova attaches a volume with the flag that deletes it with its server."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found of one workload: why there is nothing to do, or what keeps it from being migrated, or what is made.
+
+    `server` is None where it isn't in the source, `target` where something doesn't resolve.
+    """
+
+    workload: Workload
+    server: Server | None
+    skip: str = ""
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+    target: Target | None = None
+    disks: tuple[OutlinedDisk, ...] = ()
+    made: tuple[Made, ...] = ()
+
+    @property
+    def bytes_to_copy(self) -> int:
+        """Return how large the disks are that are copied."""
+        return sum(disk.size_bytes for disk in self.disks)
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What was found of a run: its workloads in the order in which they begin, and what couldn't be checked."""
+
+    inventory: Inventory
+    workloads: tuple[Checked, ...]
+    unchecked: tuple[str, ...]
 
 
 def take_inventory(cloud: Cloud) -> Inventory:
@@ -39,60 +94,97 @@ def take_inventory(cloud: Cloud) -> Inventory:
     )
 
 
-class Preflight:
-    """The checks of one run. What its workloads want of the destination is noted as they are checked, in their order."""
+def check(world: World, journal: Journal, workloads: Sequence[Workload], settings: Settings) -> Checks:
+    """Look at both clouds, at the conversion hosts and into the journal, and find all that is wrong.
 
-    def __init__(self, world: World, settings: Settings, workloads: Sequence[Workload]) -> None:
+    Raises:
+        PlanError: a cloud lacks a service, so that nothing more can be looked up.
+        CloudError: a cloud can't be asked.
+    """
+    offers = {side: world.cloud(side).api_versions() for side in Side}
+    if missing := [problem for side in Side for problem in service_problems(side, offers[side])]:
+        raise PlanError(missing)
+    one_by_one = _Look(world, journal, settings, offers)
+    found = [one_by_one.at(workload) for workload in workloads]
+    if settings.workloads.order is Order.SMALLEST:
+        found.sort(key=lambda checked: checked.bytes_to_copy)
+    of_quotas, unchecked = _quotas(world, settings, [c for c in found if not c.skip])
+    of_hosts = tuple(_host_problems(world, settings)) if any(c.disks for c in found) else ()
+
+    def with_those_of_the_run(c: Checked) -> Checked:
+        return c if c.skip else replace(c, problems=c.problems + (of_hosts if c.disks else ()) + of_quotas)
+
+    return Checks(one_by_one.inventory, tuple(map(with_those_of_the_run, found)), unchecked)
+
+
+class _Look:
+    """Look at workloads, one after the other: what each wants of the destination is noted, so that the next can't have it."""
+
+    def __init__(self, world: World, journal: Journal, settings: Settings, offers: dict[Side, ApiVersions]) -> None:
         self.inventory = take_inventory(world.destination)
+        self._source = world.source
+        self._journal = journal
         self._settings = settings
+        self._offers = offers
         self._servers = {server.id: server for server in world.source.servers()}
         self._volumes = world.source.volumes()
+        self._volumes_by_id = {volume.id: volume for volume in self._volumes}
+        self._source_flavors = {flavor.name: flavor for flavor in world.source.flavors()}
+        self._flavors = {FlavorId(flavor.id): flavor for flavor in self.inventory.flavors}
         self._hosts = {host.server_id for side in Side for host in world.hosts(side)}
-        self._boot_disks_gib = _boot_disks_gib(world.source) if settings.workloads.order is Order.SMALLEST else {}
-        self._host_problems = _host_problems(world, settings) if any(self._is_to_copy(w) for w in workloads) else []
         self._claimed: dict[str, Workload] = {}
 
-    def reason_to_skip(self, workload: Workload) -> str:
-        """Say why there is nothing to do for a workload; empty if there is."""
+    def at(self, workload: Workload) -> Checked:
+        """Return what is found of a workload."""
+        server = self._servers.get(workload.id)
+        if unfinished := tuple(self._unfinished(workload.id, workload.name)):
+            return Checked(workload, server, problems=unfinished)  # what else is amiss may be its own doing
+        if reason := self._reason_to_skip(workload):
+            return Checked(workload, server, skip=reason)
+        problems = list(self._problems(workload, server))
+        target: Target | None = None
+        try:
+            target = resolve(workload, self.inventory)
+        except PlanError as unresolved:
+            problems += unresolved.problems
+        else:
+            problems += self._claim(workload, target)
+        disks = copied_disks(workload, self._volumes_by_id, self._local_gib(server))
+        prefix = self._settings.workloads.boot_volume_prefix
+        return Checked(
+            workload,
+            server,
+            problems=tuple(problems),
+            warnings=tuple(self._warnings(workload, server)),
+            target=target,
+            disks=disks,
+            made=all_made(workload, disks, target, self._flavors, prefix),
+        )
+
+    def _unfinished(self, server_id: ServerId, name: str) -> Iterator[Problem]:
+        for attempt in [a for a in self._journal.attempts(server_id) if not a.state.final][-1:]:
+            yield Problem(
+                f"workload {name!r} ({server_id})",
+                f"attempt {attempt.id} is unfinished ({attempt.state}, {attempt.stage or 'not begun'})",
+                f"`os-migrate resume {attempt.id}` or `os-migrate rollback {attempt.id}`",
+            )
+
+    def _reason_to_skip(self, workload: Workload) -> str:
         if twin := twin_of(workload, self.inventory.servers):
             return f"already migrated: server {twin.id}"
         return "it is a conversion host" if workload.id in self._hosts else ""
 
-    def bytes_to_copy(self, workload: Workload) -> int:
-        """Return how large the disks are that are copied. A local boot disk counts with the size that its flavor gives it."""
-        migration, params = workload.migration, workload.params
-        if not migration.data_copy:
-            return 0
-        sizes = [volume.size_bytes for volume in params.volumes]
-        server = self._servers.get(workload.id)
-        local = self._boot_disks_gib.get(server.flavor_name, 0) * GIB if server and params.image_ref else None
-        if local is not None:
-            sizes.insert(0, local)
-        return sum(sizes if migration.boot_disk_copy else sizes[1:])
-
-    def problems(self, workload: Workload) -> list[Problem]:
-        """Return all that keeps a workload from being migrated."""
-        where = f"server {workload.name!r} ({workload.id})"
-        server = self._servers.get(workload.id)
+    def _problems(self, workload: Workload, server: Server | None) -> Iterator[Problem]:
         if server is None:
-            return [Problem(where, f"there is no server {workload.id} in the source", "export again")]
-        wanted_by_settings = self._settings.workloads
-        stop, unlock = wanted_by_settings.stop_before_migration, wanted_by_settings.unlock_before_migration
-        problems = source_problems(workload, server, self._volumes, stop=stop, unlock=unlock)
-        problems += self._losses(workload, server)
-        if workload.copies:
-            problems += self._host_problems
-            problems += _slot_problems(self._settings, workload)
-        try:
-            wanted = claims(workload, resolve(workload, self.inventory))
-        except PlanError as unresolved:
-            return problems + list(unresolved.problems)
-        for claim in wanted:
-            if claim in self._claimed:
-                what = f"{claim} is wanted by {self._claimed[claim].name!r} of this run too"
-                problems.append(Problem(where, what, "edit one of them in workloads.yml"))
-            self._claimed.setdefault(claim, workload)
-        return problems
+            where = f"server {workload.name!r} ({workload.id})"
+            yield Problem(where, f"there is no server {workload.id} in the source", "export again")
+        else:
+            stop = self._settings.workloads.stop_before_migration
+            unlock = self._settings.workloads.unlock_before_migration
+            yield from source_problems(workload, server, self._volumes, stop=stop, unlock=unlock)
+            yield from self._losses(workload, server)
+        yield from version_problems(workload, self._offers[Side.DESTINATION])
+        yield from _slot_problems(self._settings, workload)
 
     def _losses(self, workload: Workload, server: Server) -> Iterator[Problem]:
         """Yield what the destination's flavor and volume types would not keep."""
@@ -102,20 +194,70 @@ class Preflight:
         for what, remedy in lost_in_destination(workload, server, volumes, flavor, self.inventory.volume_types):
             yield Problem(f"workload {workload.name!r} ({workload.id})", what, remedy)
 
-    def _is_to_copy(self, workload: Workload) -> bool:
-        return workload.copies and not self.reason_to_skip(workload)
+    def _claim(self, workload: Workload, target: Target) -> Iterator[Problem]:
+        for claim in claims(workload, target):
+            if claim in self._claimed:
+                what = f"{claim} is wanted by {self._claimed[claim].name!r} of this run too"
+                where = f"server {workload.name!r} ({workload.id})"
+                yield Problem(where, what, "edit one of them in workloads.yml")
+            self._claimed.setdefault(claim, workload)
+
+    def _local_gib(self, server: Server | None) -> int:
+        """Return the size of a boot disk that is local to Nova: that of its flavor, which may leave it to the image."""
+        if server is None:
+            return 1
+        flavor = self._source_flavors.get(server.flavor_name)
+        if flavor is not None and flavor.disk_gib:
+            return flavor.disk_gib
+        return max((image.disk_gib for image in self._source_images if image.id == server.image_id), default=1)
+
+    @cached_property
+    def _source_images(self) -> Sequence[Image]:
+        return self._source.images()
+
+    def _warnings(self, workload: Workload, server: Server | None) -> Iterator[str]:
+        if server is None or not workload.migration.data_copy:
+            return
+        flavor = self._source_flavors.get(server.flavor_name)
+        if flavor is not None and flavor.ephemeral_gib:
+            yield f"its ephemeral disk of {flavor.ephemeral_gib} GiB is not copied: the twin has what its flavor gives it, empty"
+        data_volumes = server.volumes if server.image_id else server.volumes[1:]
+        lost = any(volume.delete_on_termination for volume in data_volumes)
+        if lost and not at_least(self._offers[Side.SOURCE].compute, DELETES_WITH_SERVER):
+            yield "the source's Nova is too old to give volumes back with the flag that deletes them with their server"
 
 
-def _boot_disks_gib(source: Cloud) -> dict[str, int]:
-    return {flavor.name: flavor.disk_gib for flavor in source.flavors()}
+def _quotas(
+    world: World, settings: Settings, checked: Sequence[Checked]
+) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
+    """Return which quotas are too small, and what is not known of them."""
+    if not settings.workloads.check_quotas:
+        return (), ("quotas are not checked, as os_migrate_check_quotas says",)
+    problems: list[Problem] = []
+    unchecked: list[str] = []
+    by_server = [c.made for c in checked]
+    for side in Side:
+        quotas = world.cloud(side).quotas()
+        problems += shortages(side, quotas, by_server, settings.workloads.parallel)
+        if names := untold(quotas, by_server, side):
+            unchecked.append(
+                f"the {side} doesn't tell its quotas of {_listed(names)}: whether they are enough is not checked"
+            )
+    return tuple(problems), tuple(unchecked)
+
+
+def _listed(names: Sequence[Quoted]) -> str:
+    return ", ".join(name.value for name in names)
 
 
 def _host_problems(world: World, settings: Settings) -> list[Problem]:
     """Return why the conversion hosts can't be used: absent, unreachable, without a tool, or without a link."""
-    problems: list[Problem] = []
+    problems = [unusable.problem for unusable in world.unusable_hosts]
+    told = {(unusable.pair, unusable.side) for unusable in world.unusable_hosts}
     for number, pair in enumerate(world.pairs, 1):
         of = f" of pair {number}" if len(world.pairs) > 1 else ""
-        problems += host_problems(source=pair.source is not None, destination=pair.destination is not None, of=of)
+        there = {side: pair.host(side) is not None or (number, side) in told for side in Side}
+        problems += host_problems(source=there[Side.SOURCE], destination=there[Side.DESTINATION], of=of)
         for side in Side:
             if (host := pair.host(side)) is not None:
                 problems += _tool_problems(side, host)

@@ -118,6 +118,7 @@ def _disks(found: "_Results", survey: Survey) -> Iterable[DiskReport]:
         if not isinstance(copy, CopyResult):
             continue  # not copied: the twin boots from an image, or the operator brought the volumes
         assert isinstance(source, ScanResult), "what was copied was scanned"
+        read = copy.sent or source
         destination = found.job("verify", disk.device)
         yield DiskReport(
             device=disk.device,
@@ -125,11 +126,11 @@ def _disks(found: "_Results", survey: Survey) -> Iterable[DiskReport]:
             destination_volume_id=found.volume(disk.device),
             size_bytes=source.size_bytes,
             used_bytes=source.used_bytes if source.parts else None,
-            data_bytes=source.data_bytes,
-            extents=source.extents,
+            data_bytes=read.data_bytes,
+            extents=read.extents,
             coverage=found.coverage(disk.device),
             parts=source.parts,
-            source_digest=source.digest or None,
+            source_digest=read.digest or None,
             destination_digest=destination.digest or None if isinstance(destination, ScanResult) else None,
             copy_seconds=round(copy.seconds, 3),
             wire_bytes=copy.wire_bytes,

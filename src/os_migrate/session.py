@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Final
 
 from os_migrate import cloud as clouds
-from os_migrate.errors import CloudError, OSMigrateError, UserError
+from os_migrate.errors import CloudError, HostError, OSMigrateError, Problem, UserError
 from os_migrate.events import Events
 from os_migrate.files.durable import write_atomically
 from os_migrate.hosts.hosting import Clouds, find_host, find_server, open_remote_host
 from os_migrate.journal import Journal
 from os_migrate.model import Side
 from os_migrate.settings import Settings
-from os_migrate.world import Cloud, Host, HostPair, SystemClock, World
+from os_migrate.world import Cloud, Host, HostPair, SystemClock, UnusableHost, World
 
 JOURNAL_FILE: Final = "journal.sqlite"
 LOCK_FILE: Final = "os-migrate.lock"
@@ -47,8 +47,12 @@ class Session:
 
 
 @contextmanager
-def open_session(settings: Settings, events: Events, *, hosts: bool, lock: bool) -> Iterator[Session]:
+def open_session(
+    settings: Settings, events: Events, *, hosts: bool, lock: bool, checks_hosts: bool = False
+) -> Iterator[Session]:
     """Open all that a command needs, and close it at the end.
+
+    One that `checks_hosts` itself, among other things, is told of a host that can't be used, as of one that isn't there.
 
     Raises:
         UserError: the data dir can't be used, belongs to another project, or another migrator works on it.
@@ -69,13 +73,15 @@ def open_session(settings: Settings, events: Events, *, hosts: bool, lock: bool)
         project_id = _log_in(source, destination)
         claim(settings.data_dir, project_id)
         sides: Clouds = {Side.SOURCE: source, Side.DESTINATION: destination}
-        first, *others = _open_hosts(stack, sides, settings) if hosts else [HostPair(None, None)]
+        unusable: list[UnusableHost] | None = [] if checks_hosts else None
+        first, *others = _open_hosts(stack, sides, settings, unusable) if hosts else [HostPair(None, None)]
         world = World(
             source=source,
             destination=destination,
             source_host=first.source,
             destination_host=first.destination,
             other_pairs=tuple(others),
+            unusable_hosts=tuple(unusable or ()),
             events=events,
             clock=clock,
             timeout_s=settings.workloads.timeout_s,
@@ -100,10 +106,24 @@ def _log_in(source: Cloud, destination: Cloud) -> str:
     return projects[0]
 
 
-def _open_hosts(stack: ExitStack, sides: Clouds, settings: Settings) -> list[HostPair]:
+def _open_hosts(
+    stack: ExitStack, sides: Clouds, settings: Settings, unusable: list[UnusableHost] | None
+) -> list[HostPair]:
+    """Open all hosts; those that can't be used are noted in `unusable`, or an error where that is None."""
+
+    def opened(number: int, of_pair: Settings, side: Side) -> Host | None:
+        try:
+            return _open_host(stack, sides, of_pair, side)
+        except (UserError, HostError) as error:
+            if unusable is None:
+                raise
+            where = f"{side} conversion host {of_pair.host(side).host_name!r}"
+            unusable.append(UnusableHost(number, side, Problem(where, error.what, error.remedy)))
+            return None
+
     return [
-        HostPair(_open_host(stack, sides, of_pair, Side.SOURCE), _open_host(stack, sides, of_pair, Side.DESTINATION))
-        for of_pair in settings.by_pair()
+        HostPair(*(opened(number, of_pair, side) for side in Side))
+        for number, of_pair in enumerate(settings.by_pair(), 1)
     ]
 
 

@@ -115,11 +115,15 @@ class WorkloadSettings:
     timeout_s: float = 1800.0
     parallel: int = 4
     order: Order = Order.FILE
+    check_quotas: bool = True
 
 
 @dataclass(frozen=True)
 class TransferSettings:
-    """How data travels. Limits are in Mbit/s: of the whole run, and of each pair of conversion hosts."""
+    """How data travels. Limits are in Mbit/s: of the whole run, and of each pair of conversion hosts.
+
+    `link_mbit` is what the link between the clouds is said to carry; only an estimate goes by it.
+    """
 
     sparsify: Coverage = Coverage.MAP
     sparsify_timeout_s: float = 600.0
@@ -128,6 +132,7 @@ class TransferSettings:
     connections: int = 1
     limit_mbit: float | None = None
     pair_limit_mbit: float | None = None
+    link_mbit: float | None = None
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,7 @@ def unit_of(job: Job, agent: str) -> Unit:
     match job:
         case ScanJob():
             extents = extents_path(job.attempt, job.volume_id)
-            digest = "digest" if job.with_digest else "no-digest"
-            how = (job.coverage, digest, f"{job.timeout_s:g}")
+            how = (job.coverage, job.depth, f"{job.timeout_s:g}")
             argv = (*PYTHON, agent, "scan", state, job.volume_id, extents, *how)
             return Unit(job.unit, directory, argv, files=() if job.coverage is Coverage.COPIED else (extents,))
         case ExportJob():
@@ -74,7 +73,9 @@ def unit_of(job: Job, agent: str) -> Unit:
             # nbdkit 1.32 aborts when its client vanishes in the middle of a read: the next client shall find it again.
             return Unit(job.unit, directory, argv, sockets=(job.socket,), restart=True)
         case SendJob():
-            argv = (*PYTHON, agent, "send", job.volume_id, job.socket, extents_path(job.attempt, job.volume_id))
+            extents = extents_path(job.attempt, job.volume_id)
+            digest = "digest" if job.with_digest else "no-digest"
+            argv = (*PYTHON, agent, "send", job.volume_id, job.socket, extents, digest)
             return Unit(job.unit, directory, argv, sockets=(job.socket,), restart=True)
         case TunnelJob():
             return Unit(job.unit, directory, tunnel_command(job, agent), sockets=job.sockets, restart=True)

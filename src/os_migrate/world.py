@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from os_migrate.errors import HostError
+from os_migrate.errors import HostError, Problem
 from os_migrate.events import Events
 from os_migrate.model import (
+    ApiVersions,
     AttemptId,
     Flavor,
     FloatingIp,
@@ -26,6 +27,7 @@ from os_migrate.model import (
     Port,
     PortId,
     PortSpec,
+    Quota,
     Server,
     ServerAction,
     ServerGroup,
@@ -58,6 +60,12 @@ class Cloud(Protocol):
 
     def project_id(self) -> str:
         """Return the current project's id; the first call authenticates."""
+
+    def api_versions(self) -> ApiVersions:
+        """Return which services are missing, and Nova's microversion; nothing else works where one is missing."""
+
+    def quotas(self) -> Sequence[Quota]:
+        """Return the project's quotas, with what is used and reserved, as far as the cloud tells a tenant."""
 
     # What is there -------------------------------------------------------------------------------------------------
     def servers(self) -> Sequence[Server]:
@@ -329,6 +337,15 @@ class HostPair:
 
 
 @dataclass(frozen=True)
+class UnusableHost:
+    """A conversion host that is there, and why it can't be used. `pair` counts from 1."""
+
+    pair: int
+    side: Side
+    problem: Problem
+
+
+@dataclass(frozen=True)
 class World:
     """All that steps act on. Hosts are None where a run copies nothing.
 
@@ -343,6 +360,7 @@ class World:
     clock: Clock
     timeout_s: float = 1800.0
     other_pairs: tuple[HostPair, ...] = ()
+    unusable_hosts: tuple[UnusableHost, ...] = ()
 
     def cloud(self, side: Side) -> Cloud:
         """Return the cloud on a side."""

@@ -7,7 +7,7 @@ import os
 import queue
 import stat
 import threading
-from typing import Iterable, Iterator, List, Optional, Tuple
+from typing import Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from os_migrate_agent.files import Progress
 from os_migrate_agent.process import AgentError
@@ -17,8 +17,10 @@ BLOCK = 64 * 1024  # one unit of "holds data or not"; joining smaller gaps costs
 PAGE = 4096  # the alignment that O_DIRECT wants of a buffer, at most
 AHEAD = 2  # chunks that are read while one is worked on
 NO_DATA = bytes(CHUNK + PAGE)
+NO_BLOCK = bytes(BLOCK)
 
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 0x01, 0x02, 0x10  # linux/falloc.h; a block device has them since Linux 4.9
+BEGIN_WRITING = 2  # SYNC_FILE_RANGE_WRITE, linux/fs.h
 BLKFLSBUF = 0x1261  # linux/fs.h: write back and drop the cache of a block device
 
 Extent = Tuple[int, int]  # offset and length in bytes
@@ -36,30 +38,51 @@ def open_uncached(path: str, flags: int) -> int:
 
 def blocks(
     disk: io.FileIO, extents: Iterable[Extent], progress: Optional[Progress] = None
-) -> Iterator[Tuple[int, bytearray]]:
+) -> Iterator[Tuple[int, memoryview]]:
     """Yield the blocks that are not all zero, with their offsets; `extents`, ascending and on the grid, say what to read.
 
-    Zeroes are found by comparing a bytearray with bytes, which is memcmp; a memoryview would be forty times slower.
+    A block is good until the next one is asked for.
     """
     done = 0
-    for offset, buffer, view in chunks(disk, extents):
-        if len(view) < CHUNK or buffer != NO_DATA:
-            for at in range(0, len(view), BLOCK):
-                block = bytearray(view[at : at + BLOCK])
-                if block != NO_DATA[: len(block)]:
-                    yield offset + at, block
-        done += len(view)
+    for chunk in chunks(disk, extents):
+        yield from chunk.blocks()
+        done += len(chunk.view)
         if progress:
             progress.tell(done)
 
 
-def chunks(disk: io.FileIO, extents: Iterable[Extent]) -> Iterator[Tuple[int, bytearray, memoryview]]:
-    """Yield what a disk holds, in order, with the buffer around it, zero where nothing was ever read.
+class Chunk(NamedTuple):
+    """What a disk holds from an offset on, in a buffer that is zero where nothing was ever read into it."""
+
+    offset: int
+    buffer: bytearray
+    view: memoryview
+
+    @property
+    def end(self) -> int:
+        """Return where on the disk it ends."""
+        return self.offset + len(self.view)
+
+    def blocks(self) -> Iterator[Tuple[int, memoryview]]:
+        """Yield the blocks that are not all zero, with their offsets on the disk.
+
+        Zeroes are found by comparing a bytearray with bytes, which is memcmp; a memoryview would be forty times slower.
+        """
+        if len(self.view) == CHUNK and self.buffer == NO_DATA:
+            return
+        for at in range(0, len(self.view), BLOCK):
+            block = self.view[at : at + BLOCK]
+            if block[0] or bytearray(block) != NO_BLOCK[: len(block)]:
+                yield self.offset + at, block
+
+
+def chunks(disk: io.FileIO, extents: Iterable[Extent]) -> Iterator[Chunk]:
+    """Yield what a disk holds, in order.
 
     A thread reads ahead: a disk and a core can both be busy. A chunk is good until the next one is asked for.
     """
     free: queue.Queue[Optional[bytearray]] = queue.Queue()
-    full: queue.Queue[Optional[Tuple[int, bytearray, memoryview]]] = queue.Queue()
+    full: queue.Queue[Optional[Chunk]] = queue.Queue()
     for _ in range(AHEAD + 1):
         free.put(bytearray(CHUNK + PAGE))
     faults: List[Exception] = []
@@ -72,7 +95,7 @@ def chunks(disk: io.FileIO, extents: Iterable[Extent]) -> Iterator[Tuple[int, by
                     return
                 view = _aligned(buffer)[:length]
                 _fill(disk, offset, view)
-                full.put((offset, buffer, view))
+                full.put(Chunk(offset, buffer, view))
         except (AgentError, OSError) as fault:
             faults.append(fault)
         full.put(None)
@@ -82,7 +105,7 @@ def chunks(disk: io.FileIO, extents: Iterable[Extent]) -> Iterator[Tuple[int, by
     try:
         for chunk in iter(full.get, None):
             yield chunk
-            free.put(chunk[1])
+            free.put(chunk.buffer)
         if faults:
             raise faults[0]
     finally:
@@ -134,6 +157,13 @@ def zero(disk: int, extents: Iterable[Extent]) -> None:
                 os.pwrite(disk, NO_DATA[:part], at)
 
 
+def store(disk: int, begin: int, end: int) -> None:
+    """Let the kernel begin to store what was written in a range; that it failed, or can't, is told by the fsync at the end."""
+    import ctypes
+
+    ctypes.CDLL(None).sync_file_range(disk, ctypes.c_longlong(begin), ctypes.c_longlong(end - begin), BEGIN_WRITING)
+
+
 # Extents -------------------------------------------------------------------------------------------------------------
 
 
@@ -150,6 +180,17 @@ def joined(extents: Iterable[Extent], size: int) -> List[Extent]:
         else:
             found.append([begin, end])
     return [(begin, end - begin) for begin, end in found]
+
+
+def merged(extents: Iterable[Extent]) -> List[Extent]:
+    """Return extents ascending and apart."""
+    found: List[Extent] = []
+    for offset, length in sorted(extents):
+        if found and offset <= sum(found[-1]):
+            found[-1] = (found[-1][0], max(sum(found[-1]), offset + length) - found[-1][0])
+        elif length:
+            found.append((offset, length))
+    return found
 
 
 def write_list(extents: Iterable[Extent], size: int) -> str:

@@ -33,42 +33,40 @@ def task_copy(state: str, volume_id: str, extents_path: str, compression: str, e
     size = os.lseek(disk, 0, os.SEEK_END)
     sockets = [export] if compression == "none" else [export, stream]
     await_servers(sockets, SOCKET_TIMEOUT_S, lambda: False)
-    data, holes = _map(export)
-    source_size = sum(length for _, length in data + holes)
+    data, source_size = _map(export)
     if source_size > size:
         raise AgentError(f"volume {volume_id} is too small: {size} bytes for a disk of {source_size}")
     write_text(extents_path, write_list(data, source_size))
     total = sum(length for _, length in data)
-    level, reason = (0, "") if compression == "none" else level_for(stream, total, always=compression == "zstd")
     progress = Progress(state, total)
     zero(disk, [(source_size, size - source_size)])
-    if level:
-        zero(disk, holes)
-        receiver = Receiver(stream, level, disk, progress)
-        _over_link(receiver.receive, [stream], progress, "goes on where it was")
-        wire = receiver.wire_bytes
-    else:
+    if compression == "none":
         _over_link(lambda: _nbdcopy(export, device, progress), [export], progress, "begins anew")
-        wire = total
+        how: Json = {"method": "nbd", "wire_bytes": total}
+    else:
+        level, reason = level_for(stream, total, always=compression == "zstd")
+        receiver = Receiver(stream, level, disk, data, progress)
+        _over_link(receiver.receive, [stream], progress, "goes on where it was")
+        write_text(extents_path, write_list(receiver.written, source_size))
+        how = {"method": f"zstd -{level}" if level else "stream", "reason": reason, "wire_bytes": receiver.wire_bytes}
+        how["sent"] = receiver.sent
     os.fsync(disk)
     os.close(disk)
     return {
         "copied_bytes": source_size,
-        "wire_bytes": wire,
         "seconds": time.monotonic() - began,
-        "method": f"zstd -{level}" if level else "nbd",
-        "reason": reason,
         "trouble": progress.trouble,
+        **how,
     }
 
 
-def _map(export: str) -> Tuple[List[Extent], List[Extent]]:
-    """Return the extents of an export that hold data, and those that are zeroes."""
+def _map(export: str) -> Tuple[List[Extent], int]:
+    """Return the extents of an export that hold data, and its size."""
     rows = [line.split() for line in run(["nbdinfo", "--map", _uri(export)]).splitlines()]
     extents = [(int(row[0]), int(row[1]), int(row[2])) for row in rows if len(row) > 2]  # noqa: PLR2004 (and words)
     is_zero = 2  # NBD_STATE_ZERO
     data = [(offset, length) for offset, length, kind in extents if not kind & is_zero]
-    return data, [(offset, length) for offset, length, kind in extents if kind & is_zero]
+    return data, sum(length for _, length, _ in extents)
 
 
 def _over_link(act: Callable[[], None], sockets: List[str], progress: Progress, again: str) -> None:

@@ -2,44 +2,41 @@
 
 import os
 import shutil
-import struct
 from typing import Iterable, List, Tuple
 
 from os_migrate_agent.blocks import Extent, blocks, joined, open_uncached, read_list, write_list
 from os_migrate_agent.devices import device_of
+from os_migrate_agent.digest import Digest
 from os_migrate_agent.files import Json, Progress, private_directory, write_text
 from os_migrate_agent.sparsify import in_use_by_virt_sparsify
 from os_migrate_agent.usage import in_use
 
 KNOWN = ("map", "virt-sparsify")  # how a file system's use was found out, rather than that all of it is read
-DIGEST_PREFIX = b"os-migrate disk digest 1\n"
 
 
-def task_scan(state: str, volume_id: str, extents_path: str, coverage: str, digest: str, timeout_s: str) -> Json:
-    """Read a volume once; write down where it holds data, and return its digest.
+def task_scan(state: str, volume_id: str, extents_path: str, coverage: str, depth: str, timeout_s: str) -> Json:
+    """Write down where a volume holds data, and return its digest.
 
-    `coverage` (`os_migrate.nbd.Coverage`) says what is read: what is "copied" was listed in the extents by the copy.
+    `coverage` and `depth` (`os_migrate.nbd`) say what is in use, and how much of it is read: what is "copied" was listed in the
+    extents by the copy.
     """
-    import hashlib
-
     device = device_of(volume_id)
     with open(device, "rb", buffering=0, opener=open_uncached) as disk:
         size = disk.seek(0, os.SEEK_END)
         used, parts = _in_use(device, size, coverage, extents_path, float(timeout_s))
-        to_read, known = (used, []) if digest == "digest" else _without_mapped(used, parts, size)
+        to_read, known = _to_read(depth, used, parts, size)
         progress = Progress(state, sum(length for _, length in to_read))
-        found = hashlib.sha256(DIGEST_PREFIX + struct.pack(">Q", size))
+        found = Digest(size)
         data = known
         for offset, block in blocks(disk, to_read, progress):
-            if digest == "digest":
-                found.update(struct.pack(">Q", offset))
-                found.update(block)
+            if depth == "digest":
+                found.take(offset, block)
             data.append((offset, len(block)))
     data = joined(data, size)
     if coverage != "copied":
         write_text(extents_path, write_list(data, size))
     return {
-        "digest": found.hexdigest() if digest == "digest" else "",
+        "digest": str(found) if depth == "digest" else "",
         "size_bytes": size,
         "data_bytes": sum(length for _, length in data),
         "extents": len(data),
@@ -68,8 +65,12 @@ def _in_use(
     return joined(extents, size), parts
 
 
-def _without_mapped(used: List[Extent], parts: List[Json], size: int) -> Tuple[List[Extent], List[Extent]]:
-    """Return what must be read, since nothing but its bytes tells zeroes from data; and the rest, which a map calls used."""
+def _to_read(depth: str, used: List[Extent], parts: List[Json], size: int) -> Tuple[List[Extent], List[Extent]]:
+    """Return what of the extents in use is read, and the rest, which counts as data."""
+    if depth == "digest":
+        return used, []
+    if depth == "nothing":
+        return [], used
     mapped = [(part["offset"], part["offset"] + part["length"]) for part in parts if part["how"] in KNOWN]
     inside = [piece for extent in used for piece in _cut(extent, mapped)]
     outside = [piece for extent in used for piece in _cut(extent, _between(mapped, size))]

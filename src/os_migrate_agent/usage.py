@@ -10,7 +10,7 @@ import os
 from typing import Callable, Dict, List, NamedTuple, Tuple
 
 from os_migrate_agent import fs_btrfs, fs_ext, fs_fat, fs_ntfs, fs_swap, fs_xfs, lvm, partclone
-from os_migrate_agent.blocks import Extent, open_uncached
+from os_migrate_agent.blocks import Extent, merged, open_uncached
 from os_migrate_agent.files import Json
 from os_migrate_agent.partitions import kind_of, partitions, probe
 from os_migrate_agent.process import AgentError
@@ -128,17 +128,6 @@ def examined(device: str, size: int, witness: Witness) -> Found:
             parts.append(_area(Area(device, [(offset, length)], ""), witness))
         end = offset + length
     return _sorted(parts)
-
-
-def merged(extents: List[Extent]) -> List[Extent]:
-    """Return extents ascending and apart."""
-    found: List[Extent] = []
-    for offset, length in sorted(extents):
-        if found and offset <= sum(found[-1]):
-            found[-1] = (found[-1][0], max(sum(found[-1]), offset + length) - found[-1][0])
-        elif length:
-            found.append((offset, length))
-    return found
 
 
 def _sorted(parts: List[Found]) -> Found:

@@ -8,6 +8,7 @@ import pytest
 from os_migrate.errors import CloudError, NotFound
 from os_migrate.model import (
     AddressPair,
+    ApiVersions,
     BlockDevice,
     DhcpOption,
     FixedIp,
@@ -18,6 +19,7 @@ from os_migrate.model import (
     Nic,
     PortId,
     PortSpec,
+    Quoted,
     ServerGroupId,
     ServerId,
     ServerStatus,
@@ -518,3 +520,54 @@ def test_what_there_is_to_build_with_is_listed(place: Place, cloud: Cloud):
         "standard-attr-tag",
     } <= cloud.network_extensions()
     assert all(policy.name for policy in cloud.qos_policies())
+
+
+# Quotas ------------------------------------------------------------------------------------------------------------------
+
+
+def used(cloud: Cloud) -> dict[tuple[Quoted, str], int]:
+    return {(quota.of, quota.volume_type): quota.used for quota in cloud.quotas()}
+
+
+def test_every_quota_is_told_to_a_tenant(cloud: Cloud):
+    assert {quota.of for quota in cloud.quotas() if not quota.volume_type} == set(Quoted)
+
+
+def test_what_is_made_counts_for_its_quotas(place: Place, cloud: Cloud):
+    before = used(cloud)
+    volume_id = place.volume()
+    cloud.await_snapshot(place.snapshot(volume_id, TAG), TIMEOUT_S)
+    place.port()
+    now, kind = used(cloud), cloud.volume(volume_id).volume_type
+
+    grown = {key: now[key] - before[key] for key in now if now[key] != before[key]}
+    assert grown == {
+        (Quoted.VOLUMES, ""): 1,
+        (Quoted.VOLUMES, kind): 1,
+        (Quoted.SNAPSHOTS, ""): 1,
+        (Quoted.SNAPSHOTS, kind): 1,
+        (Quoted.GIGABYTES, ""): 2,  # a snapshot counts as large as its volume
+        (Quoted.GIGABYTES, kind): 2,
+        (Quoted.PORTS, ""): 1,
+    }
+
+
+def test_server_counts_with_what_its_flavor_has_and_with_the_port_that_nova_makes(place: Place, cloud: Cloud):
+    before = used(cloud)
+    place.server()
+    now = used(cloud)
+
+    flavor = one(cloud.flavors(), place.flavor_id)
+    wanted = {Quoted.INSTANCES: 1, Quoted.CORES: flavor.vcpus, Quoted.RAM: flavor.ram_mib, Quoted.PORTS: 1}
+    assert {of: now[of, ""] - before[of, ""] for of in wanted} == wanted
+
+
+def test_floating_ip_counts(place: Place, cloud: Cloud):
+    before = used(cloud)
+    server_id = place.server()
+    place.floating_ip(next(port.id for port in cloud.ports() if port.device_id == server_id))
+    assert used(cloud)[Quoted.FLOATING_IPS, ""] == before[Quoted.FLOATING_IPS, ""] + 1
+
+
+def test_no_service_is_missing_and_nova_says_its_version(cloud: Cloud):
+    assert cloud.api_versions() == ApiVersions(compute="2.90")

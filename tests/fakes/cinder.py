@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from os_migrate.errors import CloudError
-from os_migrate.model import Named, Snapshot, SnapshotId, Volume, VolumeId, VolumeSpec, VolumeType
-from tests.fakes.state import State, Stored, blank, kept
+from os_migrate.model import Named, Quoted, Snapshot, SnapshotId, Volume, VolumeId, VolumeSpec, VolumeType
+from tests.fakes.quotas import FakeQuotas
+from tests.fakes.state import Stored, blank, kept
 
 
-class FakeCinder(State):
+class FakeCinder(FakeQuotas):
     """The part of `world.Cloud` that Cinder answers."""
 
     def volumes(self) -> Sequence[Volume]:
@@ -47,6 +48,8 @@ class FakeCinder(State):
                 data, image_metadata = image.data, image.view.properties
             if spec.volume_type and spec.volume_type not in {t.name for t in self._volume_types}:
                 raise self._refuse(f"there is no volume type {spec.volume_type}")
+            sizes = (Quoted.VOLUME_SIZE, spec.size_gib), (Quoted.GIGABYTES, spec.size_gib)
+            self._refuse_beyond((Quoted.VOLUMES, 1), *sizes, volume_type=spec.volume_type or "default")
             volume = Volume(
                 id=VolumeId(self._new_id("volume")),
                 name=spec.name,
@@ -105,6 +108,8 @@ class FakeCinder(State):
             volume = self._volume(volume_id)
             if volume.view.status not in {"available", "in-use"}:
                 raise self._refuse(f"volume {volume_id} is {volume.view.status}")
+            room = (Quoted.SNAPSHOTS, 1), (Quoted.GIGABYTES, volume.view.size_gib)
+            self._refuse_beyond(*room, volume_type=volume.view.volume_type)
             snapshot = Snapshot(SnapshotId(self._new_id("snapshot")), name, "creating", volume_id, dict(metadata))
             self._snapshots[snapshot.id] = Stored(snapshot, volume.data, self.clock.now())
             end = "error" if self.seam.hook.dooms(call) else "available"

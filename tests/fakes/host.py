@@ -13,6 +13,7 @@ from os_migrate.nbd import (
     Compression,
     CopyJob,
     CopyResult,
+    Depth,
     ExportJob,
     HostedAttempt,
     Job,
@@ -175,7 +176,7 @@ class FakeHost:
                 data = self.cloud.bytes_of(job.volume_id)
                 size_gib = self.cloud._volume(job.volume_id).view.size_gib
                 full = [n for n in range(BLOCKS) if any(data[n * BLOCK : (n + 1) * BLOCK])]
-                proof = digest(data, size_gib) if job.with_digest else ""
+                proof = digest(data, size_gib) if job.depth is Depth.DIGEST else ""
                 found = ScanResult(proof, len(data), len(full) * BLOCK, len(full))
                 return JobState(JobStatus.DONE, len(data), len(data), result=found)
             case CopyJob():
@@ -187,11 +188,20 @@ class FakeHost:
                 self.cloud.write(job.volume_id, copied)
                 if ready == len(source):
                     how = ("nbd", "") if job.compression is Compression.NONE else ("zstd -3", "the link is slow")
-                    result = CopyResult(len(source), len(source), seconds, *how)
+                    result = CopyResult(len(source), len(source), seconds, *how, self._sent(job))
                     return JobState(JobStatus.DONE, ready, ready, result=result)
                 return JobState(JobStatus.RUNNING, ready, len(source))
             case _:
                 return JobState(JobStatus.RUNNING)
+
+    def _sent(self, job: CopyJob) -> ScanResult | None:
+        peer = self._peer()
+        sender = next((j for j in peer._running() if isinstance(j, SendJob) and j.volume_id == job.source_id), None)
+        if job.compression is Compression.NONE or sender is None:
+            return None
+        data = peer.cloud.bytes_of(job.source_id)
+        size_gib = peer.cloud._volume(job.source_id).view.size_gib
+        return ScanResult(digest(data, size_gib) if sender.with_digest else "", len(data), len(data), 1)
 
     def _running(self) -> list[Job]:
         return [u.job for u in self.units.values() if u.state.status is JobStatus.RUNNING]

@@ -16,12 +16,13 @@ from os_migrate.model import (
     Port,
     PortId,
     PortSpec,
+    Quoted,
     Subnet,
 )
-from tests.fakes.state import State
+from tests.fakes.quotas import FakeQuotas
 
 
-class FakeNeutron(State):
+class FakeNeutron(FakeQuotas):
     """The part of `world.Cloud` that Neutron answers."""
 
     def networks(self) -> Sequence[Network]:
@@ -88,6 +89,7 @@ class FakeNeutron(State):
                 raise self._refuse(f"floating IP {address} is taken")
             address = address or next(str(a) for a in ip_network(subnet.cidr).hosts() if str(a) not in taken)
             self._refuse_second_floating_ip(port_id)
+            self._refuse_beyond((Quoted.FLOATING_IPS, 1))
             new = FloatingIpId(self._new_id("floatingip"))
             ip = FloatingIp(
                 new,
@@ -140,6 +142,7 @@ class FakeNeutron(State):
             raise self._refuse(f"an address of {[ip.ip_address for ip in spec.fixed_ips]} is taken")
         if spec.mac_address in {p.mac_address for p in others}:
             raise self._refuse(f"MAC {spec.mac_address} is taken")
+        self._refuse_beyond((Quoted.PORTS, 1))
         new = PortId(self._new_id("port"))
         subnet = next((s for s in self._subnets if s.network_id == spec.network_id), None)
         fixed = spec.fixed_ips

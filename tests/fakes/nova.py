@@ -11,6 +11,7 @@ from os_migrate.model import (
     Flavor,
     Named,
     PortSpec,
+    Quoted,
     SecurityGroupId,
     Server,
     ServerAction,
@@ -158,6 +159,7 @@ class FakeNova(FakeCinder, FakeNeutron):
                 raise self._refuse(f"there is no server group {group}")
             if local is None and not any(d.boot_index == 0 for d in spec.block_devices):
                 raise self._refuse("there is nothing to boot from")
+            self._refuse_beyond((Quoted.INSTANCES, 1), (Quoted.CORES, flavor.vcpus), (Quoted.RAM, flavor.ram_mib))
             server = Server(
                 id=ServerId(self._new_id("server")),
                 name=spec.name,

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from os_migrate.errors import CloudError, NotFound
 from os_migrate.model import (
+    ApiVersions,
     Flavor,
     FloatingIp,
     FloatingIpId,
@@ -16,6 +17,7 @@ from os_migrate.model import (
     Network,
     Port,
     PortId,
+    Quoted,
     Server,
     ServerAction,
     ServerGroup,
@@ -114,6 +116,9 @@ class State:
         self.violations: list[str] = []
         self.precious: set[str] = set()
         self.attach_limits: dict[ServerId, int] = {}
+        self.limits: dict[tuple[Quoted, str], int] = {}  # by what is limited, and of which volume type
+        self.untold_quotas: set[Quoted] = set()
+        self.offers = ApiVersions(compute="2.90")
         self.sticks: set[str] = set()  # "attaching", "detaching": what is on that way stays there
         self._numbers = count(1)
         self._coming: list[tuple[float, int, Callable[[], None]]] = []

@@ -16,6 +16,7 @@ from os_migrate.nbd import (
     CopyJob,
     CopyResult,
     Coverage,
+    Depth,
     ExportJob,
     JobStatus,
     ScanJob,
@@ -30,16 +31,16 @@ from os_migrate.units import unit_of
 from .conftest import BLOCK, shaped
 
 
-def scan(machine, attempt, volume_id, coverage=Coverage.WHOLE):
-    job = ScanJob(attempt, volume_id, coverage)
+def scan(machine, attempt, volume_id, coverage=Coverage.WHOLE, depth=Depth.DIGEST):
+    job = ScanJob(attempt, volume_id, coverage, depth)
     machine.host.start(job)
     result = machine.await_end(job.unit).result
     assert isinstance(result, ScanResult)
     return result
 
 
-def export(source, attempt, volume_id):
-    scanned = scan(source, attempt, volume_id)
+def export(source, attempt, volume_id, depth=Depth.DIGEST):
+    scanned = scan(source, attempt, volume_id, depth=depth)
     source.host.start(ExportJob(attempt, volume_id))
     return scanned
 
@@ -58,7 +59,8 @@ def copy(source, destination, attempt, source_id, volume_id, compression=Compres
     return destination.await_end(job.unit)
 
 
-COMPRESSIONS = [Compression.NONE, Compression.ZSTD]
+COMPRESSIONS = [*Compression]
+METHODS = {Compression.NONE: "nbd", Compression.AUTO: "stream", Compression.ZSTD: "zstd -1"}
 SHAPES = ["d0d00d", "0000", "dddd", "0d", "d0", "1", "0" * 200 + "d" + "0" * 100 + "1"]
 
 
@@ -68,17 +70,21 @@ def test_copy_equals_source_byte_by_byte_and_by_digest(source, destination, atte
     content = shaped(shape)
     original = source.add_disk(content)
     twin = destination.add_disk(bytes(len(content)))
-    scanned = export(source, attempt, original)
+    streams = compression is not Compression.NONE
+    scanned = export(source, attempt, original, Depth.NOTHING if streams else Depth.DIGEST)
     state = copy(source, destination, attempt, original, twin, compression)
     assert state.status is JobStatus.DONE, state
     assert isinstance(state.result, CopyResult)
     assert state.result.copied_bytes == len(content)
-    assert state.result.method == ("nbd" if compression is Compression.NONE else "zstd -1")
-    assert scanned.data_bytes == len(content) - shape.count("0") * BLOCK
-    if compression is Compression.NONE:
-        assert state.result.wire_bytes == scanned.data_bytes
+    assert state.result.method == METHODS[compression]
+    sent = state.result.sent if streams else scanned
+    assert sent.data_bytes == len(content) - shape.count("0") * BLOCK
+    assert sent.extents == len(re.findall("[^0]+", shape))
+    if compression is not Compression.ZSTD:
+        assert sent.data_bytes <= state.result.wire_bytes <= sent.data_bytes + 16 * sent.extents + 256
     assert destination.content(twin) == content
-    assert scan(destination, attempt, twin, Coverage.COPIED).digest == scanned.digest
+    copied = scan(destination, attempt, twin, Coverage.COPIED)
+    assert (copied.digest, copied.data_bytes) == (sent.digest, sent.data_bytes)
 
 
 def test_scan_that_has_ended_tells_of_the_bytes_that_it_read(source, destination, attempt):
@@ -116,10 +122,10 @@ def test_little_data_is_not_worth_a_measurement(source, destination, attempt):
     twin = destination.add_disk(bytes(2 * BLOCK))
     export(source, attempt, original)
     result = copy(source, destination, attempt, original, twin, Compression.AUTO).result
-    assert (result.method, result.reason) == ("nbd", "there is little to copy")
+    assert (result.method, result.reason) == ("stream", "there is little to copy")
 
 
-@pytest.mark.parametrize(("limit_mb_s", "shape", "method"), [(8, "1", "zstd"), (8, "d", "nbd")])
+@pytest.mark.parametrize(("limit_mb_s", "shape", "method"), [(8, "1", "zstd"), (8, "d", "stream")])
 def test_link_and_data_decide_whether_to_compress(source, destination, attempt, limit_mb_s, shape, method):
     content = shaped(shape * 1100)  # 69 MiB
     original = source.add_disk(content)
@@ -191,17 +197,19 @@ def test_two_disks_share_a_tunnel(source, destination, attempt):
     assert [destination.content(t) for t in twins] == contents
 
 
-def test_copy_onto_a_smaller_volume_fails_before_it_writes(source, destination, attempt):
+@pytest.mark.parametrize("compression", [Compression.NONE, Compression.AUTO])
+def test_copy_onto_a_smaller_volume_fails_before_it_writes(source, destination, attempt, compression):
     original = source.add_disk(shaped("dddd"))
     twin = destination.add_disk(bytes(2 * BLOCK))
     export(source, attempt, original)
-    state = copy(source, destination, attempt, original, twin)
+    state = copy(source, destination, attempt, original, twin, compression)
     assert state.status is JobStatus.FAILED
     assert "too small" in state.error
     assert destination.content(twin) == bytes(2 * BLOCK)
 
 
-def test_copy_fails_where_the_storage_runs_full(source, destination, attempt, tmp_path):
+@pytest.mark.parametrize("compression", [Compression.NONE, Compression.AUTO])
+def test_copy_fails_where_the_storage_runs_full(source, destination, attempt, tmp_path, compression):
     content = shaped("d" * 256)
     original = source.add_disk(content)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={8 * 1024 * 1024}", "tmpfs", tmp_path], check=True)
@@ -211,9 +219,9 @@ def test_copy_fails_where_the_storage_runs_full(source, destination, attempt, tm
         os.truncate(thin, len(content))
         twin = destination.add_file(thin)
         export(source, attempt, original)
-        state = copy(source, destination, attempt, original, twin)
+        state = copy(source, destination, attempt, original, twin, compression)
         assert state.status is JobStatus.FAILED
-        assert "nbdcopy" in state.error
+        assert ("nbdcopy" in state.error) == (compression is Compression.NONE)
         assert "Input/output error" in state.error or "No space" in state.error
         destination.release()
     finally:

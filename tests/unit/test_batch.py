@@ -21,7 +21,7 @@ from os_migrate.errors import (
 from os_migrate.events import WorkloadEnded, WorkloadStarted
 from os_migrate.journal import AttemptState, Journal
 from os_migrate.model import ServerStatus
-from os_migrate.preflight import Preflight
+from os_migrate.preflight import check
 from os_migrate.settings import Order
 from os_migrate.world import HostPair
 from tests.crash.instants import KillAt, die
@@ -270,7 +270,7 @@ def test_migration_that_cannot_begin_anew_in_a_resume_stops_nobody_else(tmp_path
     def broken(*_):
         raise error
 
-    monkeypatch.setattr(batch, "Preflight", broken)
+    monkeypatch.setattr(batch, "check", broken)
     outcomes = scene.resume()
     assert results(outcomes) == [Result.ROLLED_BACK, Result.MIGRATED]
     assert isinstance(outcomes[0].error, SourceChanged)
@@ -661,11 +661,14 @@ def test_what_only_one_can_have_is_refused_to_the_second(tmp_path, shape, edit, 
 
 def test_everything_is_looked_up_once_however_many_workloads_there_are(tmp_path):
     scene = Scene(tmp_path, *[PLAIN] * 6)
-    scene.seam.hook = hook = Hook()
-    preflight = Preflight(scene.world, scene.settings, scene.workloads)
-    asked = len(hook.calls)
-    assert [preflight.problems(w) for w in scene.workloads] == [[]] * 6
-    assert len(hook.calls) == asked
+
+    def asked(number):
+        scene.seam.hook = hook = Hook()
+        checks = check(scene.world, scene.journal, scene.workloads[:number], scene.settings)
+        assert [c.problems for c in checks.workloads] == [()] * number
+        return [str(call) for call in hook.calls if call.where != "journal"]
+
+    assert asked(6) == asked(1)
 
 
 # The disk with the journal -----------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from os_migrate import batch
 from os_migrate.batch import Outcome, Result
-from os_migrate.cli import app, cleanup, export, hosts, migration, verify
+from os_migrate.cli import app, cleanup, export, hosts, migration, plan, verify
 from os_migrate.cli.app import hoisted
 from os_migrate.errors import AccessRefused, CloudError, DigestMismatch, Interrupted, PlanError, Problem
 from os_migrate.files.workloads import read_workloads, write_workloads
@@ -56,7 +56,7 @@ class Commands:
         self.scene = scene
         self.directory = directory
         self.sessions: list[tuple[bool, bool]] = []
-        for module in (cleanup, export, migration, hosts, verify):
+        for module in (cleanup, export, migration, hosts, plan, verify):
             monkeypatch.setattr(module, "open_session", self._open)
 
     def __call__(self, *words: str) -> Ran:
@@ -72,7 +72,7 @@ class Commands:
         return self.directory / "workloads.yml"
 
     @contextmanager
-    def _open(self, settings, events, *, hosts, lock):
+    def _open(self, settings, events, *, hosts, lock, checks_hosts=False):
         self.sessions.append((hosts, lock))
         world = replace(self.scene.world, events=events)
         sides = {Side.SOURCE: self.scene.source, Side.DESTINATION: self.scene.destination}

@@ -15,6 +15,7 @@ from os_migrate.cloud.calls import Api, Service
 from os_migrate.errors import CloudError, CloudUnavailable, NotFound, UserError
 from os_migrate.model import (
     AddressPair,
+    ApiVersions,
     BlockDevice,
     DhcpOption,
     FlavorId,
@@ -25,6 +26,8 @@ from os_migrate.model import (
     PortId,
     PortSpec,
     QosPolicyId,
+    Quota,
+    Quoted,
     SecurityGroupId,
     ServerId,
     ServerSpec,
@@ -57,7 +60,7 @@ class Wire:
     def __init__(self, mocker: requests_mock.Mocker, nova_version: str = "2.93"):
         self.mocker = mocker
         mocker.get(f"{ROOT}/identity/v3", json={"version": _version("v3.14", f"{ROOT}/identity/v3")})
-        token = {
+        self.token = token = {
             "expires_at": "2999-01-01T00:00:00Z",
             "issued_at": "2020-01-01T00:00:00Z",
             "methods": ["password"],
@@ -78,6 +81,10 @@ class Wire:
             mocker.get(url, json={"versions": [_version("v3.0", CINDER, "3.70", "3.0")]})
         mocker.get(GLANCE, json={"versions": [_version("v2.9", f"{GLANCE}/v2")]})
         mocker.get(NEUTRON, json={"versions": [_version("v2.0", f"{NEUTRON}/v2.0")]})
+
+    def lose(self, kind: str) -> None:
+        """Take a service out of the catalog."""
+        self.token["catalog"] = [service for service in self.token["catalog"] if service["type"] != kind]
 
     def asked(self, method: str, path: str) -> list[requests.Request]:
         return [r for r in self.mocker.request_history if r.method == method and r.path == path.removeprefix(ROOT)]
@@ -649,3 +656,76 @@ def test_no_answer_is_written_anywhere(wire, cloud, capfd):
     with pytest.raises(CloudUnavailable):
         cloud.volume(VolumeId("v1"))
     assert capfd.readouterr() == ("", "")
+
+
+# Quotas ------------------------------------------------------------------------------------------------------------------
+
+NOVA_LIMITS = {"maxTotalInstances": 10, "totalInstancesUsed": 4, "maxTotalCores": -1, "totalCoresUsed": 9}
+CINDER_LIMITS = {"maxTotalVolumes": 10, "totalVolumesUsed": 2, "maxTotalVolumeGigabytes": 100, "totalGigabytesUsed": 30}
+
+
+def quota_set():
+    def entry(limit, in_use=0, reserved=0):
+        return {"limit": limit, "in_use": in_use, "reserved": reserved}
+
+    return {
+        "id": "shop-id",
+        "volumes": entry(10, 2, 1),
+        "volumes_fast": entry(-1, 1),
+        "per_volume_gigabytes": entry(50),
+        "backup_gigabytes": entry(1),
+    }
+
+
+def test_quotas_count_what_is_reserved_and_tell_volume_types_apart(wire, cloud):
+    wire.mocker.get(f"{NOVA}/limits", json={"limits": {"rate": [], "absolute": NOVA_LIMITS}})
+    asked = wire.mocker.get(f"{CINDER}/os-quota-sets/shop-id", json={"quota_set": quota_set()})
+    details = {"port": {"limit": 5, "used": 3, "reserved": 1}, "floatingip": {"limit": -1, "used": 0, "reserved": 0}}
+    wire.mocker.get(f"{NEUTRON}/v2.0/quotas/shop-id/details", json={"quota": details})
+    assert list(cloud.quotas()) == [
+        Quota(Quoted.INSTANCES, 10, 4),
+        Quota(Quoted.CORES, None, 9),
+        Quota(Quoted.VOLUMES, 10, 3),
+        Quota(Quoted.VOLUMES, None, 1, "fast"),
+        Quota(Quoted.VOLUME_SIZE, 50, 0),
+        Quota(Quoted.PORTS, 5, 4),
+        Quota(Quoted.FLOATING_IPS, None, 0),
+    ]
+    assert asked.last_request.qs == {"usage": ["true"]}
+
+
+def test_quotas_that_a_policy_hides_are_taken_from_limits_and_lists(wire, cloud):
+    wire.mocker.get(f"{NOVA}/limits", status_code=403)
+    wire.mocker.get(f"{CINDER}/os-quota-sets/shop-id", status_code=403)
+    wire.mocker.get(f"{CINDER}/limits", json={"limits": {"absolute": CINDER_LIMITS}})
+    wire.mocker.get(f"{NEUTRON}/v2.0/quotas/shop-id/details", status_code=404)
+    wire.mocker.get(f"{NEUTRON}/v2.0/quotas/shop-id", json={"quota": {"port": 5}})
+    ports = [{"id": "p1", "network_id": "n1"}, {"id": "p2", "network_id": "n1"}]
+    wire.mocker.get(f"{NEUTRON}/v2.0/ports", json={"ports": ports})
+    assert list(cloud.quotas()) == [
+        Quota(Quoted.VOLUMES, 10, 2),
+        Quota(Quoted.GIGABYTES, 100, 30),
+        Quota(Quoted.PORTS, 5, 2),
+    ]
+
+
+def test_quotas_that_no_cloud_tells_are_no_error(wire, cloud):
+    wire.mocker.get(requests_mock.ANY, status_code=403)
+    Wire(wire.mocker)
+    assert list(cloud.quotas()) == []
+
+
+def test_nova_is_asked_for_what_it_offers_up_to_what_is_used(wire, cloud):
+    assert cloud.api_versions() == ApiVersions(compute="2.90")
+
+
+def test_service_that_the_catalog_lacks_is_named(wire, cloud):
+    wire.lose("block-storage")
+    assert cloud.api_versions() == ApiVersions(("block-storage",))
+
+
+@pytest.mark.parametrize("kind", ["volumev3", "volume", "block-store", "block-storage"])
+def test_service_by_one_of_its_other_names_is_not_missing(wire, cloud, kind):
+    wire.lose("block-storage")
+    wire.token["catalog"].append(_service(kind, CINDER))
+    assert cloud.api_versions().missing == ()

@@ -38,6 +38,17 @@ def test_level_that_is_slower_than_the_link_ends_the_search():
     assert tried == [1, 3]
 
 
+def test_data_that_the_first_level_cannot_make_smaller_is_not_tried_with_higher_ones():
+    tried = []
+
+    def measure(level):
+        tried.append(level)
+        return 400 * MB, 0.97
+
+    assert choose(60 * MB, measure)[0] == 0
+    assert tried == [1]
+
+
 def test_small_gain_is_not_worth_the_cores():
     assert choose(100 * MB, measured((500, 0.95), (400, 0.94), (300, 0.93), (200, 0.93)))[0] == 0
 

@@ -19,7 +19,7 @@ from os_migrate.model import (
     Tag,
 )
 from os_migrate.plan import resolve
-from os_migrate.preflight import Preflight, take_inventory
+from os_migrate.preflight import check, take_inventory
 from os_migrate.resources.listing import listing_of
 from os_migrate.resources.workload import export
 from os_migrate.steps.groups import CreateServerGroup, GroupInUse
@@ -58,8 +58,8 @@ def edited(scene, *, migration=None, port=None, **params):
 
 def problems(scene, workload=None):
     """Return what the checks before a run find."""
-    workload = workload or scene.workloads[0]
-    return [f"{p.what} ({p.remedy})" for p in Preflight(scene.world, scene.settings, [workload]).problems(workload)]
+    checks = check(scene.world, scene.journal, [workload or scene.workloads[0]], scene.settings)
+    return [f"{p.what} ({p.remedy})" for checked in checks.workloads for p in checked.problems]
 
 
 def refused(scene, workload):

@@ -165,7 +165,7 @@ def test_migration_with_the_proof_off_says_that_nothing_was_proven(tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [scans("verify", lambda _: None), scans("scan", lambda scan: replace(scan, digest=""))],
+    [scans("verify", lambda _: None), scans("copy", lambda copy: replace(copy, sent=replace(copy.sent, digest="")))],
     ids=["copy not read", "source not digested"],
 )
 def test_copy_that_was_not_compared_is_not_called_proven(scene, proof, change):

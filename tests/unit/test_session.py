@@ -169,3 +169,18 @@ def test_limit_of_calls_is_that_of_the_settings(tmp_path, monkeypatch, scene):
     monkeypatch.setattr(session.clouds, "connect", connect)
     with open_session(Settings(tmp_path, api_calls_parallel=3), Events(), hosts=False, lock=True):
         assert limits == [3, 3]
+
+
+def test_host_that_cannot_be_used_ends_a_session_unless_its_command_checks_the_hosts(scene, tmp_path):
+    add_host(scene.destination, "conv")  # a second one
+    host = HostSettings(host_name="conv", manage_fip=False)
+    settings = Settings(tmp_path, source_host=host, destination_host=host)
+    with pytest.raises(UserError, match="conv"):
+        open_session(settings, Events(), hosts=True, lock=True).__enter__()
+    with open_session(settings, Events(), hosts=True, lock=True, checks_hosts=True) as opened:
+        (unusable,) = opened.world.unusable_hosts
+        assert (unusable.pair, unusable.side) == (1, Side.DESTINATION)
+        assert unusable.problem.where == "destination conversion host 'conv'"
+        assert unusable.problem.remedy
+        assert opened.world.source_host is not None
+        assert opened.world.destination_host is None

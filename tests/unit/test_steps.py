@@ -225,7 +225,7 @@ def test_trouble_that_was_told_is_not_told_again_at_the_end(scene):
 
 
 def test_job_that_does_not_move_is_told_of(scene):
-    _, notes = awaited(scene, *[RUNNING] * int(STALL_S * 2 + 60), DONE)
+    _, notes = awaited(scene, *[RUNNING] * int(STALL_S * 2 + 100), DONE)
     assert len(notes) == 2
     assert notes[0].startswith("copy of /dev/vda: nothing has moved for 120 s")
 

@@ -12,7 +12,7 @@ from os_migrate.cli.app import Invocation, app, filter_of, invocation_of, report
 from os_migrate.cli.failure import error_fields, error_text
 from os_migrate.cli.meter import duration, size
 from os_migrate.errors import UserError
-from os_migrate.events import Note
+from os_migrate.events import Events, Note
 from os_migrate.files.filters import listed, select
 from os_migrate.files.workloads import WORKLOADS_FILE, log_name, read_workloads
 from os_migrate.journal import Attempt
@@ -100,19 +100,43 @@ def rollback(ctx: typer.Context, which: Attempts = None) -> None:
 
 def _migrate(invocation: Invocation, names: Sequence[str], filters: Sequence[str]) -> None:
     settings = invocation.settings()
+    choice = choose(settings, names, filters)
+    log_names = log_names_of([(w.id, w.name) for w in choice.everything])
+    with invocation.events(settings, log_names) as events:
+        choice.tell_of_idle(events)
+        with open_session(settings, events, hosts=True, lock=True, checks_hosts=True) as session:
+            outcomes = batch.migrate(session.world, session.journal, choice.chosen, settings)
+            calls = calls_of(session)
+    finish(invocation, outcomes, calls)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """The workloads of the file, those of them that a command is for, and the entries of the filter that match none."""
+
+    everything: Sequence[Workload]
+    chosen: Sequence[Workload]
+    idle: Sequence[str]
+
+    def tell_of_idle(self, events: Events) -> None:
+        """Warn of what may be a slip of the pen."""
+        for entry in self.idle:
+            events.tell(Note(text=f"nothing matches the filter's {entry}", warning=True))
+
+
+def choose(settings: Settings, names: Sequence[str], filters: Sequence[str]) -> Choice:
+    """Read the file, and choose: what was named, else what the filter matches, else what that of the settings does.
+
+    Raises:
+        UserError: a name or a filter matches nothing, or the file can't be used.
+    """
     everything = [as_set(w, settings.workloads) for w in read_workloads(settings.data_dir / WORKLOADS_FILE)]
     selection = select(settings.filter("workloads"), everything, lambda w: w.name, "servers in workloads.yml")
     if filters:
         selection = select(filter_of(filters), everything, lambda w: w.name, "servers in workloads.yml")
-    chosen = named(names, everything) if names else list(selection.chosen)
-    log_names = log_names_of([(w.id, w.name) for w in everything])
-    with invocation.events(settings, log_names) as events:
-        for entry in () if names else selection.idle:
-            events.tell(Note(text=f"nothing matches the filter's {entry}", warning=True))
-        with open_session(settings, events, hosts=True, lock=True) as session:
-            outcomes = batch.migrate(session.world, session.journal, chosen, settings)
-            calls = calls_of(session)
-    finish(invocation, outcomes, calls)
+    if names:
+        return Choice(everything, named(names, everything), ())
+    return Choice(everything, selection.chosen, selection.idle)
 
 
 def _take_up(

@@ -6,17 +6,17 @@ waiting       look again and again until it is so
 views         what the services answer -> the words of `model`
 compute, block, image, network, hosting    the calls themselves, a module a service
 attach        Nova and Cinder together
+quotas        what each of them says that there may be
 """
 
 from collections.abc import Callable
 from os import PathLike
 
-from os_migrate.cloud.attach import Attachments
 from os_migrate.cloud.calls import CALLS_AT_ONCE, Api
 from os_migrate.cloud.connection import open_with, region_opener
 from os_migrate.cloud.hosting import Hosting
 from os_migrate.cloud.image import Images
-from os_migrate.cloud.network import Networking
+from os_migrate.cloud.quotas import Quotas
 from os_migrate.events import Note
 from os_migrate.settings import CloudSettings
 from os_migrate.world import Clock, SystemClock
@@ -24,7 +24,7 @@ from os_migrate.world import Clock, SystemClock
 __all__ = ["OpenStackCloud", "connect"]
 
 
-class OpenStackCloud(Attachments, Images, Networking, Hosting):
+class OpenStackCloud(Quotas, Images, Hosting):
     """One project in one cloud, as an ordinary tenant: `world.Cloud` and `hosts.deploy.HostingCloud`."""
 
     @property

@@ -5,10 +5,10 @@ from http import HTTPStatus
 
 from os_migrate.cloud.block import BlockStorage
 from os_migrate.cloud.calls import Json, Refused, Service
-from os_migrate.cloud.compute import Compute, at_least
+from os_migrate.cloud.compute import Compute
 from os_migrate.errors import CloudError, NotFound
 from os_migrate.events import Note
-from os_migrate.model import ServerId, Volume, VolumeId
+from os_migrate.model import ServerId, Volume, VolumeId, at_least
 
 TIMEOUT_S = 300.0
 MOVING = ("attaching", "detaching", "reserved")

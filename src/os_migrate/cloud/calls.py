@@ -95,6 +95,15 @@ class Api:
             )
         return project_id
 
+    def missing_services(self) -> tuple[str, ...]:
+        """Return which services the catalog doesn't have, in this region, and the settings name no endpoint for."""
+        for attempt in self._attempts():
+            with attempt, self._calling("read the catalog"):
+                connection = self._connection()
+                kinds = [service.replace("_", "-") for service in Service]
+                return tuple(kind for kind in kinds if not connection.endpoint_for(kind))
+        raise AssertionError("stamina returns or raises")
+
     def microversion(self, service: Service, highest: str) -> str | None:
         """Return the highest microversion, up to `highest`, that the service offers; None where it has none.
 

@@ -23,6 +23,7 @@ from os_migrate.model import (
     ServerId,
     ServerSpec,
     ServerStatus,
+    at_least,
 )
 
 MICROVERSION = "2.90"
@@ -297,15 +298,6 @@ class Compute:
             raw = self._raw_server(server_id)
             if views.server_status(raw)[0] is not wanted and raw.get("OS-EXT-STS:task_state") != on_the_way:
                 raise
-
-
-def at_least(version: str | None, wanted: str) -> bool:
-    """Say whether a microversion has come as far as `wanted`."""
-
-    def numbers(text: str) -> tuple[int, ...]:
-        return tuple(int(part) for part in text.split("."))
-
-    return version is not None and numbers(version) >= numbers(wanted)
 
 
 def server_request(spec: ServerSpec, *, has_description: bool, must_say_none: bool) -> Json:

@@ -313,7 +313,8 @@ def job_state(said: Mapping[str, Any]) -> JobState:
 
 def _result(said: Mapping[str, Any]) -> JobResult:
     if "digest" not in said:
-        return CopyResult(**said)
+        sent = said.get("sent")
+        return CopyResult(**{**said, "sent": ScanResult(**sent) if sent else None})
     return ScanResult(**{**said, "parts": tuple(DiskPart(**part) for part in said["parts"])})
 
 

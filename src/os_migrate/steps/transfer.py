@@ -15,7 +15,7 @@ POLL_S = 1.0
 """How often a running job is asked for its progress: what a person who watches finds live."""
 
 FIRST_POLL_S = 0.1
-LATE_BY = 0.05
+LATE_BY = 0.02
 """A job that is short is asked more often: the server is off until somebody knows that it has ended."""
 
 OUTAGE_S = 300.0

@@ -1,49 +1,27 @@
-"""Decide, before anything is touched, whether a workload can be migrated and into what.
+"""Resolve what a workload refers to in the destination, and find everything there that keeps it from being made."""
 
-Pure: it looks only at what it is given, and finds every problem at once. `Inventory` is what a destination holds, listed once a run.
-"""
-
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
 from os_migrate.errors import PlanError, Problem
-from os_migrate.features import (
-    NO_FEATURES,
-    Features,
-    ServerGroupTarget,
-    floating_ip_extras,
-    lacking,
-    port_extras,
-    server_group,
-)
-from os_migrate.losses import lost_by_nova, lost_of_source
+from os_migrate.features import ServerGroupTarget, floating_ip_extras, lacking, port_extras, server_group
+from os_migrate.losses import lost_by_nova
 from os_migrate.model import (
     NO_EXTRAS,
-    AttemptId,
     FixedIp,
-    Flavor,
     FlavorId,
     FloatingIp,
     FloatingIpExtras,
-    Image,
     ImageId,
-    Loan,
     Named,
-    Network,
     NetworkId,
-    Port,
     PortSpec,
     SecurityGroupId,
-    Server,
-    ServerStatus,
-    Subnet,
     SubnetId,
-    Tag,
-    Volume,
-    VolumeType,
 )
+from os_migrate.plan.inventory import Inventory
 from os_migrate.sizes import small_flavor, small_volumes
 from os_migrate.workload import (
     CURRENT,
@@ -57,32 +35,6 @@ from os_migrate.workload import (
 )
 
 N = TypeVar("N", bound=Named)
-
-
-@dataclass(frozen=True)
-class Inventory:
-    """What a destination project holds and can use."""
-
-    project_id: str
-    servers: Sequence[Server]
-    volumes: Sequence[Volume]
-    flavors: Sequence[Flavor]
-    images: Sequence[Image]
-    networks: Sequence[Network]
-    subnets: Sequence[Subnet]
-    security_groups: Sequence[Named]
-    keypairs: Sequence[Named]
-    volume_types: Sequence[VolumeType]
-    volume_zones: Sequence[Named]
-    availability_zones: Sequence[Named]
-    ports: Sequence[Port]
-    floating_ips: Sequence[FloatingIp]
-    features: Features = NO_FEATURES
-
-    @cached_property
-    def holders(self) -> Mapping[tuple[NetworkId, str], Port]:
-        """Return the ports by the addresses that they hold."""
-        return {(port.network_id, ip.ip_address): port for port in self.ports for ip in port.fixed_ips}
 
 
 @dataclass(frozen=True)
@@ -108,14 +60,6 @@ class Target:
     security_group_names: tuple[str, ...]
     server_group: ServerGroupTarget | None = None
     as_found: bool = False
-
-
-def twin_of(workload: Workload, servers: Iterable[Server]) -> Server | None:
-    """Return the server that a workload was migrated to: known by our tag, not by its name."""
-    for server in servers:
-        if server.metadata.get(Tag.ORIGIN_KEY) == workload.id and Tag.ATTEMPT_KEY not in server.metadata:
-            return server
-    return None
 
 
 def resolve(workload: Workload, inventory: Inventory) -> Target:
@@ -163,93 +107,6 @@ def resolve(workload: Workload, inventory: Inventory) -> Target:
     if look.problems:
         raise PlanError(look.problems)
     return target
-
-
-def loan_problem(server: Server, attempt: AttemptId | None = None) -> Problem | None:
-    """Return why a source server can't be touched by an attempt: another one is at it, whose journal we don't see."""
-    loan = Loan.of(server)
-    if loan is None or loan.attempt == attempt:
-        return None
-    return Problem(
-        f"workload {server.name!r} ({server.id})",
-        f"its migration is unfinished: attempt {loan.attempt}, which this data dir doesn't know",
-        f"resume or roll it back where it was begun; if that is lost, `os-migrate cleanup {loan.attempt}`",
-    )
-
-
-def source_problems(
-    workload: Workload,
-    server: Server,
-    volumes: Sequence[Volume],
-    *,
-    stop: bool,
-    attempt: AttemptId | None = None,
-    begun: bool = False,
-    unlock: bool = False,
-) -> list[Problem]:
-    """Return why a workload can't leave its source as it is now.
-
-    `stop` and `unlock` say whether we may do so with it, `begun` whether this attempt has taken volumes from it already.
-    """
-    problems = [lent] if (lent := loan_problem(server, attempt)) else []
-
-    def problem(what: str, remedy: str) -> None:
-        problems.append(Problem(f"workload {workload.name!r} ({workload.id})", what, remedy))
-
-    stoppable = server.status is ServerStatus.ACTIVE and stop
-    if server.status is not ServerStatus.SHUTOFF and not stoppable:
-        status = server.raw_status or server.status
-        if server.status is ServerStatus.ACTIVE:
-            problem("it is running", "stop it, or set os_migrate_workload_stop_before_migration: true")
-        else:
-            problem(f"it is in state {status}", "bring it to SHUTOFF first")
-    if server.locked and not unlock:
-        remedy = "unlock it: `openstack server unlock`; or set os_migrate_workload_unlock_before_migration: true"
-        problem("it is locked", remedy)
-    ours = [v for v in volumes if any(a.volume_id == v.id for a in server.volumes)]
-    for what, remedy in lost_of_source(workload, server, [] if begun else ours):
-        problem(what, remedy)
-    if workload.migration.data_copy and not begun:
-        wanted = sorted(v.info.id for v in workload.params.volumes)
-        attached = sorted(a.volume_id for a in server.volumes)
-        said_gib = {v.info.id: v.info.size for v in workload.params.volumes}
-        if wanted != attached:
-            problem(
-                f"its volumes are {attached or 'none'}, the file says {wanted or 'none'}",
-                "export it again: its volumes changed since",
-            )
-        for volume in ours:
-            size_gib = said_gib.get(volume.id, volume.size_gib)
-            if volume.size_gib != size_gib:
-                problem(
-                    f"volume {volume.name or volume.id} has {volume.size_gib} GiB, the file says {size_gib}",
-                    "export it again: a volume is migrated at its size",
-                )
-    return problems
-
-
-def claims(workload: Workload, target: Target) -> Iterator[str]:
-    """Yield what only one workload can have in the destination."""
-    for port in target.ports:
-        yield from (f"address {ip.ip_address} in network {port.network_id}" for ip in port.fixed_ips)
-        if port.mac_address and workload.migration.port_creation_mode is PortCreationMode.NEUTRON:
-            yield f"MAC address {port.mac_address} in network {port.network_id}"
-    yield from (f"floating IP {ip.existing.address}" for ip in target.floating_ips if ip.existing)
-    if not workload.migration.data_copy:
-        brought = (workload.migration.boot_volume, *workload.migration.additional_volumes)
-        yield from (f"volume {choice.uuid}" for choice in brought if choice.uuid)
-
-
-def host_problems(*, source: bool, destination: bool, of: str = "") -> list[Problem]:
-    """Return which conversion hosts lack; `of` names their pair."""
-    sides = (("source", source), ("destination", destination))
-    return [
-        Problem(
-            f"{side} conversion host{of}", "it isn't there, and disks are to be copied", "run `os-migrate hosts deploy`"
-        )
-        for side, there in sides
-        if not there
-    ]
 
 
 class _Lookup:
@@ -334,6 +191,7 @@ def _port(port: WorkloadPort, workload: Workload, look: _Lookup) -> PortSpec:
             look.problem(
                 f"address {ip.ip_address} is taken by port {holder.id} in the destination", "free it or edit ports"
             )
+    _check_port(port, network_id, fixed_ips, workload, look)
     if workload.migration.port_creation_mode is PortCreationMode.NOVA and len(fixed_ips) > 1:
         look.problem(
             f"a port on {params.network_ref} has {len(fixed_ips)} addresses; Nova makes ports with one",
@@ -354,6 +212,24 @@ def _port(port: WorkloadPort, workload: Workload, look: _Lookup) -> PortSpec:
     if params.port_security_enabled is False and not params.security_group_refs:
         spec = replace(spec, security_group_ids=())  # Neutron takes none there
     return port_extras(params, spec, look.inventory.features)
+
+
+def _check_port(
+    port: WorkloadPort, network_id: NetworkId, fixed_ips: Collection[FixedIp], workload: Workload, look: _Lookup
+) -> None:
+    """Find a MAC that is taken, and addresses that their subnet doesn't have."""
+    mac = port.params.mac_address if workload.migration.port_creation_mode is PortCreationMode.NEUTRON else None
+    if mac and (holder := look.inventory.mac_holders.get((network_id, mac.lower()))):
+        look.problem(
+            f"MAC address {mac} is taken by port {holder.id} in the destination", "free it, or null mac_address"
+        )
+    ranges = {subnet.id: subnet.cidr for subnet in look.inventory.subnets}
+    for ip in fixed_ips:
+        cidr = ranges.get(ip.subnet_id)
+        if cidr and ip_address(ip.ip_address) not in ip_network(cidr):
+            look.problem(
+                f"address {ip.ip_address} isn't one of subnet {cidr} in the destination", "edit ports, or the subnet"
+            )
 
 
 def _floating_ips(workload: Workload, look: _Lookup) -> Iterable[FloatingIpTarget]:
