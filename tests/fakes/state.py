@@ -120,6 +120,7 @@ class State:
         self._groups: list[Named] = []
         self._keypairs: list[Named] = []
         self._volume_types: list[Named] = []
+        self._shelves: dict[str, dict[str, dict[str, Any]]] = {}
         clock.listeners.append(self._pass_time)
 
     @property

@@ -1,0 +1,36 @@
+"""All kinds of resources, in the order in which they need one another; a new kind is one new module and a line here."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from os_migrate.errors import UserError
+from os_migrate.resources.kind import Kind
+from os_migrate.resources.networks import NETWORKS
+from os_migrate.resources.neutron import neutron
+from os_migrate.resources.subnets import SUBNETS
+from os_migrate.rest import Collection, Service
+
+KINDS: Final[Sequence[Kind]] = (NETWORKS, SUBNETS)
+
+REFERRED: Final[Mapping[str, Collection]] = {
+    "qos_policies": Collection(Service.NETWORK, "/qos/policies", "policies", "policy"),
+    "segments": neutron("segments"),
+    "subnetpools": neutron("subnetpools"),
+    "projects": Collection(Service.IDENTITY, "/projects", "projects", "project", update="PATCH"),
+}
+"""What resources refer to and no kind describes: it must be in the destination."""
+
+ALL: Final = "all"
+
+
+def choose(words: Sequence[str], *, of: Sequence[Kind] = KINDS) -> tuple[Kind, ...]:
+    """Return the kinds that are named, in their order; `all` are those that need no administrator.
+
+    Raises:
+        UserError: there is no such kind.
+    """
+    for word in words:
+        if word != ALL and word not in {kind.name for kind in of}:
+            names = ", ".join(kind.name for kind in of)
+            raise UserError(f"there is no kind of resource {word!r}", remedy=f"there are: {names}, all")
+    return tuple(kind for kind in of if kind.name in words or (ALL in words and not kind.for_admin))

@@ -1,0 +1,58 @@
+"""Describe what a project has in a cloud, kind by kind."""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from os_migrate.files.filters import select
+from os_migrate.resources.catalog import REFERRED
+from os_migrate.resources.index import Index
+from os_migrate.resources.kind import Kind, Resource
+from os_migrate.rest import Json, Rest
+from os_migrate.settings import NameFilter
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be exported. `infrastructure` are names of ours, by kind; `whole_cloud` takes along what other projects own."""
+
+    filters: Mapping[str, NameFilter]
+    infrastructure: Mapping[str, AbstractSet[str]]
+    whole_cloud: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an export found of a kind; `alive` are the ids of all that there is, those that a filter leaves out among them."""
+
+    kind: Kind
+    resources: tuple[Resource, ...]
+    alive: AbstractSet[str]
+    idle_filters: tuple[str, ...]
+
+
+def export(rest: Rest, kinds: Sequence[Kind], everything: Sequence[Kind], wish: Wish) -> list[Found]:
+    """Describe the resources of some kinds; `everything` are all kinds, for what is referred to.
+
+    Raises:
+        UserError: a filter matches nothing.
+        CloudError: the cloud can't be listed.
+    """
+    index = Index(rest, everything, REFERRED)
+    return [_export(index, kind, wish) for kind in kinds]
+
+
+def _export(index: Index, kind: Kind, wish: Wish) -> Found:
+    things = [thing for thing in index.things(kind.name) if _belongs(index, kind, thing, wish)]
+    resources = [kind.describe(thing, index) for thing in things]
+    hidden = wish.infrastructure.get(kind.filter or kind.name, frozenset())
+    visible = [r for r in resources if kind.filter_name(r.params) not in hidden]
+    selection = select(wish.filters[kind.name], visible, lambda r: kind.filter_name(r.params), kind.name.replace("_", " "))
+    chosen = sorted(selection.chosen, key=lambda r: (r.name, r.id))
+    return Found(kind, tuple(chosen), {r.id for r in visible}, selection.idle)
+
+
+def _belongs(index: Index, kind: Kind, thing: Json, wish: Wish) -> bool:
+    if kind.is_theirs(thing):
+        return False
+    return wish.whole_cloud or kind.ours(thing, index.scope.project_id)

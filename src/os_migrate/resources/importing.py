@@ -1,0 +1,158 @@
+"""Make in a destination what files describe: first decide everything, then act, kind by kind.
+
+    networks ─► subnets ─► routers ─► router_interfaces ─► ... ─► the fields that had to wait (a router's routes)
+
+Resources of one kind are made side by side. One that fails stops those that refer to it, and no others. All is known by what it
+is, so the same import again is the retry: it goes on where this one ended.
+"""
+
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from os_migrate.errors import CloudError, OSMigrateError, PlanError, Problem
+from os_migrate.events import Events, Note
+from os_migrate.pool import Work, at_once
+from os_migrate.resources.catalog import REFERRED
+from os_migrate.resources.compare import Action, Change, Verb, by_mark, decide
+from os_migrate.resources.index import Index
+from os_migrate.resources.kind import ABSENT, Field, Kind, Resource, Unresolved, Write
+from os_migrate.rest import Rest
+from os_migrate.world import Clock
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a resource; `error` says why it isn't as it should be."""
+
+    action: Action
+    error: OSMigrateError | None = None
+
+
+@dataclass(frozen=True)
+class Import:
+    """What is about to be done, kind by kind, and where; `made` are the ids of what was, by action."""
+
+    rest: Rest
+    index: Index
+    actions: tuple[Action, ...]
+    made: dict[int, str] = field(default_factory=dict)
+
+
+def prepare(rest: Rest, resources: Sequence[Resource], kinds: Sequence[Kind], imported: AbstractSet[str]) -> Import:
+    """Decide for all resources before anything is touched; `kinds` are all there are, in their order.
+
+    Of kinds that aren't `imported`, only those fields are looked at that waited for one that is.
+
+    Raises:
+        PlanError: with every problem of every kind.
+        CloudError: the cloud can't be listed.
+    """
+    coming: dict[str, set[str]] = {}
+    for resource in resources:
+        coming.setdefault(resource.kind.name, set()).add(resource.name)
+    index = Index(rest, kinds, REFERRED, coming=coming)
+    actions: list[Action] = []
+    problems = _twice(resources)
+    for kind in kinds:
+        of_kind = [resource for resource in resources if resource.kind.name == kind.name]
+        known = by_mark(kind, index.things(kind.name), index.scope.project_id) if of_kind else {}
+        for resource in of_kind:
+            decided = decide(resource, known, index, imported)
+            if isinstance(decided, Action):
+                actions.append(decided)
+            else:
+                problems += decided
+    if problems:
+        raise PlanError(problems)
+    index.coming.clear()
+    return Import(rest, index, tuple(a for a in map(partial(_only_late, imported), actions) if a is not None))
+
+
+def _only_late(imported: AbstractSet[str], action: Action) -> Action | None:
+    """Leave of an action what concerns the kinds that are imported."""
+    if action.resource.kind.name in imported:
+        return action
+    return replace(action, changes=()) if action.late and action.verb is Verb.UPDATE else None
+
+
+def _twice(resources: Sequence[Resource]) -> list[Problem]:
+    """Return a problem for each resource that is known by the same as one before it."""
+    first: dict[object, Resource] = {}
+    problems: list[Problem] = []
+    for resource in resources:
+        mark = (resource.kind.name, resource.mark())
+        if mark in first:
+            what = f"{resource.kind.word} {resource.name} is there twice: the other is at {first[mark].where}"
+            problems.append(Problem(resource.where, what, "rename or remove one of them"))
+        first.setdefault(mark, resource)
+    return problems
+
+
+def carry_out(plan: Import, events: Events, *, at_a_time: int, clock: Clock) -> list[Done]:
+    """Do what was decided. A resource that fails is told, and stops only what refers to it."""
+    by_kind: dict[str, list[Action]] = {}
+    for action in plan.actions:
+        by_kind.setdefault(action.resource.kind.name, []).append(action)
+    done: dict[int, Done] = {}
+
+    def together(actions: Sequence[Action], act: Callable[[Import, Action], None]) -> None:
+        works = [Work(partial(_one, plan, events, action, act)) for action in actions]
+        for ended in at_once(works, threads=at_a_time, lanes=[0], stop=clock.stop):
+            done[id(ended.action)] = ended
+
+    for actions in by_kind.values():
+        together(actions, _make_or_change)
+    for actions in by_kind.values():
+        together([a for a in actions if a.late and done[id(a)].error is None], _write_late)
+    return [done[id(action)] for action in plan.actions]
+
+
+def _one(plan: Import, events: Events, action: Action, act: Callable[[Import, Action], None], _lane: int) -> Done:
+    try:
+        act(plan, action)
+    except (CloudError, Unresolved) as error:
+        resource = action.resource
+        events.tell(Note(text=f"{resource.kind.word} {resource.name}: {error}", warning=True))
+        return Done(action, error)
+    return Done(action)
+
+
+def _make_or_change(plan: Import, action: Action) -> None:
+    kind = action.resource.kind
+    if action.verb is Verb.CREATE:
+        fields = [entry for entry in kind.fields if not entry.after and entry.write is not Write.NEVER]
+        given = {f.name: value for f in fields if (value := _value(plan, f, action)) is not ABSENT and value != f.default}
+        body = {f.key: given[f.name] for f in fields if f.name in given and f.send is None}
+        thing = kind.make(plan.rest, kind.collection, body)
+        plan.index.put(kind.name, thing)
+        plan.made[id(action)] = str(thing["id"])
+        _send(plan, action, str(thing["id"]), [f for f in fields if f.name in given])
+    elif action.changes:
+        _change(plan, action, action.changes)
+
+
+def _write_late(plan: Import, action: Action) -> None:
+    _change(plan, action, action.late)
+
+
+def _change(plan: Import, action: Action, changes: Sequence[Change]) -> None:
+    kind = action.resource.kind
+    names = {change.field for change in changes}
+    fields = [entry for entry in kind.fields if entry.name in names]
+    thing_id = plan.made[id(action)] if action.thing is None else str(action.thing["id"])
+    body = {f.key: _value(plan, f, action) for f in fields if f.send is None}
+    if body:
+        plan.index.put(kind.name, plan.rest.update_in(kind.collection, thing_id, body))
+    _send(plan, action, thing_id, fields)
+
+
+def _send(plan: Import, action: Action, thing_id: str, fields: Sequence[Field]) -> None:
+    for entry in fields:
+        if entry.send is not None:
+            entry.send(plan.rest, action.resource.kind.collection, thing_id, _value(plan, entry, action))
+
+
+def _value(plan: Import, entry: Field, action: Action) -> object:
+    return entry.wanted(action.resource.params, plan.index)
