@@ -121,5 +121,3 @@ class FakeRest(FakeNeutron):
         if subnet["allocation_pools"] is None:
             first = 2 if subnet["gateway_ip"] == str(network[1]) else 1
             subnet["allocation_pools"] = [{"start": str(network[first]), "end": str(network[-2])}]
-
-

@@ -76,7 +76,9 @@ def furnish(cloud: FakeCloud) -> None:
     pools = [{"start": "192.0.2.100", "end": "192.0.2.200"}, {"start": "192.0.2.10", "end": "192.0.2.20"}]
     routes = [{"destination": "198.51.100.0/24", "nexthop": "192.0.2.9"}]
     dns = ["192.0.2.8", "192.0.2.7"]
-    cloud.create_in(SUBNETS, {**four, "allocation_pools": pools, "host_routes": routes, "dns_nameservers": dns, "gateway_ip": None})
+    cloud.create_in(
+        SUBNETS, {**four, "allocation_pools": pools, "host_routes": routes, "dns_nameservers": dns, "gateway_ip": None}
+    )
     six = {"name": "shop-6", "network_id": network["id"], "ip_version": 6, "cidr": "2001:db8::/64"}
     cloud.create_in(SUBNETS, {**six, "ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac", "enable_dhcp": True})
     cloud.create_in(NETWORKS, {"name": "back", "port_security_enabled": False})
@@ -112,7 +114,12 @@ def test_edited_file_is_an_update_and_shows_what_differs(run):
     run.good("import", "networks")
     run.edit("networks", "shop", mtu=1350, tags=["c"])
     dry = run.good("import", "networks", "--dry-run")
-    assert dry.splitlines() == ["~ network shop", "    ~ mtu: 1400 -> 1350", "    ~ tags: ['a', 'b'] -> ['c']", "1 to update, 1 same"]
+    assert dry.splitlines() == [
+        "~ network shop",
+        "    ~ mtu: 1400 -> 1350",
+        "    ~ tags: ['a', 'b'] -> ['c']",
+        "1 to update, 1 same",
+    ]
     (before,) = [n for n in run.destination.list_of(NETWORKS) if n["name"] == "shop"]
     assert before["mtu"] == 1400
     assert "1 updated, 1 same" in run.good("import", "networks")

@@ -89,7 +89,9 @@ def import_command(
         import_kinds(invocation, choose(kinds), filters or [], dry_run=dry_run)
         return
     if dry_run:
-        raise UserError("workloads have no --dry-run", remedy="`os-migrate migrate` checks all before it touches the first")
+        raise UserError(
+            "workloads have no --dry-run", remedy="`os-migrate migrate` checks all before it touches the first"
+        )
     _migrate(invocation, names, filters or [])
 
 

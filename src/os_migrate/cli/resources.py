@@ -67,11 +67,16 @@ def import_kinds(invocation: Invocation, kinds: Sequence[Kind], filters: Sequenc
         *_chosen(_read(finishing, settings, missing_is_fine=True), settings, filters),
     ]
     clock = SystemClock()
-    with invocation.events(settings) as events, open_cloud(settings, events, Side.DESTINATION, lock=not dry_run) as cloud:
+    with (
+        invocation.events(settings) as events,
+        open_cloud(settings, events, Side.DESTINATION, lock=not dry_run) as cloud,
+    ):
         plan = prepare(cloud, resources, KINDS, imported)
         for action in plan.actions:
             for name in action.waits:
-                what = f"{action.resource.kind.word} {action.resource.name}: {name} will come with {_after(action, name)}"
+                what = (
+                    f"{action.resource.kind.word} {action.resource.name}: {name} will come with {_after(action, name)}"
+                )
                 events.tell(Note(text=what))
         if dry_run:
             done = [Done(action) for action in plan.actions]
@@ -126,9 +131,7 @@ def _after(action: Action, name: str) -> str:
     return next(f"`os-migrate import {f.after}`" for f in action.resource.kind.fields if f.name == name)
 
 
-def _show_export(
-    invocation: Invocation, settings: Settings, merged: Iterable[tuple[Found, Merged[Resource]]]
-) -> None:
+def _show_export(invocation: Invocation, settings: Settings, merged: Iterable[tuple[Found, Merged[Resource]]]) -> None:
     lines: list[str] = []
     results: list[Mapping[str, object]] = []
     for found, result in merged:
@@ -184,5 +187,3 @@ def _fields(entry: Done) -> dict[str, object]:
         "waits": list(action.waits),
         "error": error_fields(entry.error) if entry.error else None,
     }
-
-

@@ -95,7 +95,8 @@ class Api:
         for attempt in self._attempts():
             with attempt, self._calling("authenticate"):
                 session = self._connection().session
-                access = session.auth.get_access(session)
+                auth: Any = session.auth
+                access = auth.get_access(session)
         if not access.project_id:
             raise self._unscoped()
         return Scope(access.project_id, access.project_name or "", access.project_domain_name or "")

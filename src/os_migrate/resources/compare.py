@@ -1,8 +1,8 @@
 """Decide what becomes of a resource of a file: made, changed, or left alone because it is there already. Pure.
 
-    known in the destination by   nothing   ► create
-    what identifies it            one       ► same, or update with the fields that differ
-                                  several   ► refused, with the candidates
+known in the destination by   nothing   ► create
+what identifies it            one       ► same, or update with the fields that differ
+                              several   ► refused, with the candidates
 """
 
 from collections.abc import Hashable, Mapping, Sequence

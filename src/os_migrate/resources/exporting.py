@@ -47,7 +47,9 @@ def _export(index: Index, kind: Kind, wish: Wish) -> Found:
     resources = [kind.describe(thing, index) for thing in things]
     hidden = wish.infrastructure.get(kind.filter or kind.name, frozenset())
     visible = [r for r in resources if kind.filter_name(r.params) not in hidden]
-    selection = select(wish.filters[kind.name], visible, lambda r: kind.filter_name(r.params), kind.name.replace("_", " "))
+    selection = select(
+        wish.filters[kind.name], visible, lambda r: kind.filter_name(r.params), kind.name.replace("_", " ")
+    )
     chosen = sorted(selection.chosen, key=lambda r: (r.name, r.id))
     return Found(kind, tuple(chosen), {r.id for r in visible}, selection.idle)
 

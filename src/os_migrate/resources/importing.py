@@ -123,7 +123,9 @@ def _make_or_change(plan: Import, action: Action) -> None:
     kind = action.resource.kind
     if action.verb is Verb.CREATE:
         fields = [entry for entry in kind.fields if not entry.after and entry.write is not Write.NEVER]
-        given = {f.name: value for f in fields if (value := _value(plan, f, action)) is not ABSENT and value != f.default}
+        given = {
+            f.name: value for f in fields if (value := _value(plan, f, action)) is not ABSENT and value != f.default
+        }
         body = {f.key: given[f.name] for f in fields if f.name in given and f.send is None}
         thing = kind.make(plan.rest, kind.collection, body)
         plan.index.put(kind.name, thing)

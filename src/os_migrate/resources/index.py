@@ -17,7 +17,12 @@ class Index:
     """
 
     def __init__(
-        self, rest: Rest, kinds: Sequence[Kind], referred: Mapping[str, Collection], *, coming: Mapping[str, set[str]] | None = None
+        self,
+        rest: Rest,
+        kinds: Sequence[Kind],
+        referred: Mapping[str, Collection],
+        *,
+        coming: Mapping[str, set[str]] | None = None,
     ) -> None:
         self._rest = rest
         self._kinds = {kind.name: kind for kind in kinds}

@@ -224,7 +224,10 @@ class Kind:
         params = _section(value, "params", faults)
         info = _section(value, "_info", faults)
         migration = _section(value, "_migration_params", faults)
-        for section, given, fields in (("params", params, self.fields), ("_migration_params", migration, self.migration)):
+        for section, given, fields in (
+            ("params", params, self.fields),
+            ("_migration_params", migration, self.migration),
+        ):
             faults += unknown_keys(given, [entry.name for entry in fields], (section,))
             for entry in fields:
                 faults += entry.faults(given, (section,))

@@ -52,4 +52,3 @@ NETWORKS: Final = Kind(
         subnet_ids="subnets",
     ),
 )  # fmt: skip
-

@@ -1,11 +1,11 @@
 """What a field of a resource can hold, in a file and in a cloud, and how the two are compared.
 
-    file value  ──to_api──►  API value          references by name become ids
-                ◄─from_api─
-    faults      what is wrong with a file value, each with the path to it
-    refs        the references within a file value
-    canon       one hashable form for all values that mean the same; of file values and of API values
-    agrees      whether a cloud has what is wanted: what the file leaves unsaid is not compared
+file value  ──to_api──►  API value          references by name become ids
+            ◄─from_api─
+faults      what is wrong with a file value, each with the path to it
+refs        the references within a file value
+canon       one hashable form for all values that mean the same; of file values and of API values
+agrees      whether a cloud has what is wanted: what the file leaves unsaid is not compared
 """
 
 import difflib
@@ -352,25 +352,3 @@ def _ref(value: object) -> Ref:
     given = _mapping(value)
     texts = {key: text if isinstance(text, str) else None for key, text in given.items()}
     return Ref(texts.get("name"), texts.get("project_name"), texts.get("domain_name"))
-
-
-__all__ = [
-    "ANYTHING",
-    "ADDRESS",
-    "CIDR",
-    "FLAG",
-    "NUMBER",
-    "TEXT",
-    "Anything",
-    "ListOf",
-    "Lookup",
-    "Part",
-    "Record",
-    "RefTo",
-    "Reference",
-    "Scalar",
-    "Shape",
-    "Text",
-    "Texts",
-    "unknown_keys",
-]
