@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,15 @@ from typer.testing import CliRunner
 from os_migrate.cli import app, resources
 from os_migrate.cli.app import hoisted
 from os_migrate.model import Side
+from os_migrate.resources import catalog
 from os_migrate.resources.neutron import neutron
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.seam import FakeClock
 from tests.unit.test_cli import Ran
 
-NETWORKS, SUBNETS = neutron("networks"), neutron("subnets")
+NETWORKS, SUBNETS, ROUTERS, PORTS = (neutron(many) for many in ("networks", "subnets", "routers", "ports"))
+GROUPS, RULES = neutron("security_groups"), neutron("security_group_rules")
+KINDS = [kind.name for kind in catalog.KINDS]
 
 
 class Clouds:
@@ -24,6 +28,11 @@ class Clouds:
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.source, self.destination = (FakeCloud(side, FakeClock()) for side in Side)
+        for cloud in (self.source, self.destination):
+            cloud.make_default_group()
+            cloud.add_network("public", "203.0.113.0/24", is_external=True)
+            cloud._networks[0] = replace(cloud._networks[0], project_id="an administrator's")
+            cloud._subnets[0] = replace(cloud._subnets[0], project_id="an administrator's")
         self.here, self.there = directory / "here", directory / "there"
         for made in (self.here, self.there):
             made.mkdir()
@@ -69,7 +78,7 @@ def run(tmp_path, monkeypatch) -> Clouds:
 
 
 def furnish(cloud: FakeCloud) -> None:
-    """Make two networks of the project, with what a subnet can have."""
+    """Make two networks of the project, with what a subnet can have, a router, and a group."""
     network = cloud.create_in(NETWORKS, {"name": "shop", "description": "all of it", "mtu": 1400})
     cloud.act_on(NETWORKS, network["id"], "tags", {"tags": ["b", "a"]})
     four = {"name": "shop-4", "network_id": network["id"], "ip_version": 4, "cidr": "192.0.2.0/24"}
@@ -84,27 +93,76 @@ def furnish(cloud: FakeCloud) -> None:
     cloud.create_in(NETWORKS, {"name": "back", "port_security_enabled": False})
 
 
+def furnish_all(cloud: FakeCloud) -> None:
+    """Make something of every kind."""
+    furnish(cloud)
+    (four,) = [s for s in cloud.list_of(SUBNETS) if s["name"] == "shop-4"]
+    (shop,) = [n for n in cloud.list_of(NETWORKS) if n["name"] == "shop"]
+    (six,) = [s for s in cloud.list_of(SUBNETS) if s["name"] == "shop-6"]
+    (public,) = [n for n in cloud.list_of(NETWORKS) if n["name"] == "public"]
+    gateway = {"network_id": public["id"]}
+    router = cloud.create_in(ROUTERS, {"name": "way out", "external_gateway_info": gateway})
+    cloud.act_on(ROUTERS, router["id"], "add_router_interface", {"subnet_id": six["id"]})
+    fixed = [{"subnet_id": four["id"], "ip_address": "192.0.2.5"}]
+    port = cloud.create_in(PORTS, {"network_id": shop["id"], "fixed_ips": fixed})
+    cloud.act_on(ROUTERS, router["id"], "add_router_interface", {"port_id": port["id"]})
+    cloud.update_in(ROUTERS, router["id"], {"routes": [{"destination": "198.51.100.0/24", "nexthop": "192.0.2.77"}]})
+    web = cloud.create_in(GROUPS, {"name": "web", "description": "the shop's front"})
+    cloud.create_in(GROUPS, {"name": "db"})
+    (default,) = [g for g in cloud.list_of(GROUPS) if g["name"] == "default"]
+    for rule in cloud.list_of(RULES):
+        if rule["security_group_id"] == web["id"] and rule["ethertype"] == "IPv6":
+            cloud.delete_from(RULES, rule["id"])
+    into = {"security_group_id": web["id"], "direction": "ingress"}
+    cloud.create_in(
+        RULES, {**into, "protocol": "tcp", "port_range_min": 443, "port_range_max": 443, "description": "https"}
+    )
+    cloud.create_in(RULES, {**into, "protocol": "icmp", "port_range_min": 8, "port_range_max": 0})
+    cloud.create_in(RULES, {**into, "protocol": "icmpv6", "ethertype": "IPv6", "remote_ip_prefix": "::/0"})
+    cloud.create_in(RULES, {**into, "remote_group_id": default["id"]})
+    cloud.create_in(RULES, {**into, "protocol": "112", "remote_ip_prefix": "192.0.2.0/24"})
+    cloud.create_in(RULES, {**into, "security_group_id": default["id"], "remote_group_id": web["id"]})
+
+
+def params_of(directory: Path, kind: str) -> list[dict[str, object]]:
+    return [r["params"] for r in yaml.safe_load((directory / f"{kind}.yml").read_text())["resources"]]
+
+
 def test_what_is_exported_and_imported_is_exported_the_same_there(run):
-    furnish(run.source)
-    run.good("export", "networks", "subnets")
-    out = run.good("import", "networks", "subnets")
-    assert "4 created" in out
-    run.export_there("networks", "subnets")
-    for kind in ("networks", "subnets"):
-        here, there = ((directory / f"{kind}.yml").read_text() for directory in (run.here, run.there))
-        params = [[r["params"] for r in yaml.safe_load(text)["resources"]] for text in (here, there)]
-        assert params[0] == params[1]
+    furnish_all(run.source)
+    run.good("export", *KINDS)
+    run.good("import", "all")
+    run.export_there(*KINDS)
+    for kind in KINDS:
+        assert params_of(run.here, kind) == params_of(run.there, kind)
+        assert params_of(run.here, kind) != []
+
+
+def test_an_export_tells_what_was_made(run):
+    furnish_all(run.source)
+    run.good("export", *KINDS)
     assert run.params("subnets")["shop-4"]["gateway_ip"] is None
     assert run.params("subnets")["shop-4"]["dns_nameservers"] == ["192.0.2.8", "192.0.2.7"]
+    assert run.params("subnets")["shop-4"]["allocation_pools"][0] == {"start": "192.0.2.10", "end": "192.0.2.20"}
     assert run.params("networks")["back"]["is_port_security_enabled"] is False
+    public = {"name": "public", "project_name": None, "domain_name": None}
+    assert run.params("routers")["way out"]["external_gateway_refinfo"] == {"network_ref": public}
+    ours = {"project_name": "%auth%", "domain_name": "%auth%"}
+    interfaces = {i["fixed_ips_refs"][0]["subnet_ref"]["name"]: i for i in params_of(run.here, "router_interfaces")}
+    assert interfaces["shop-4"]["fixed_ips_refs"] == [
+        {"ip_address": "192.0.2.5", "subnet_ref": {"name": "shop-4", **ours}}
+    ]
+    assert interfaces["shop-6"]["device_ref"] == {"name": "way out", **ours}
+    groups = [r["security_group_ref"]["name"] for r in params_of(run.here, "security_group_rules")]
+    assert {name: groups.count(name) for name in groups} == {"default": 5, "web": 6, "db": 2}
 
 
 def test_second_import_changes_nothing(run):
-    furnish(run.source)
-    run.good("export", "networks", "subnets")
+    furnish_all(run.source)
+    run.good("export", *KINDS)
     run.good("import", "all")
     before = run.destination.seam.changes
-    assert run.good("import", "all").splitlines() == ["4 same"]
+    assert run.good("import", "all").splitlines() == ["23 same"]
     assert run.destination.seam.changes == before
 
 
@@ -149,4 +207,4 @@ def test_subnets_alone_are_refused_where_their_network_is_missing(run):
     assert ran.exit_code == 2
     assert "there is no network 'shop' in this project" in ran.err
     assert "import the networks first" in ran.err
-    assert run.destination.list_of(SUBNETS) == []
+    assert [s["name"] for s in run.destination.list_of(SUBNETS)] == ["public"]

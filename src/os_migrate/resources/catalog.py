@@ -7,15 +7,28 @@ from os_migrate.errors import UserError
 from os_migrate.resources.kind import Kind
 from os_migrate.resources.networks import NETWORKS
 from os_migrate.resources.neutron import neutron
+from os_migrate.resources.router_interfaces import ROUTER_INTERFACES
+from os_migrate.resources.routers import ROUTERS
+from os_migrate.resources.security_group_rules import SECURITY_GROUP_RULES
+from os_migrate.resources.security_groups import SECURITY_GROUPS
 from os_migrate.resources.subnets import SUBNETS
 from os_migrate.rest import Collection, Service
 
-KINDS: Final[Sequence[Kind]] = (NETWORKS, SUBNETS)
+KINDS: Final[Sequence[Kind]] = (
+    NETWORKS,
+    SUBNETS,
+    ROUTERS,
+    ROUTER_INTERFACES,
+    SECURITY_GROUPS,
+    SECURITY_GROUP_RULES,
+)
 
 REFERRED: Final[Mapping[str, Collection]] = {
     "qos_policies": Collection(Service.NETWORK, "/qos/policies", "policies", "policy"),
     "segments": neutron("segments"),
     "subnetpools": neutron("subnetpools"),
+    "network_flavors": neutron("flavors"),
+    "address_groups": neutron("address_groups"),
     "projects": Collection(Service.IDENTITY, "/projects", "projects", "project", update="PATCH"),
 }
 """What resources refer to and no kind describes: it must be in the destination."""

@@ -179,13 +179,19 @@ def as_it_is(thing: Json) -> Json:
     return thing
 
 
+def as_said(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return what identifies a resource as it is said."""
+    return values
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of resource.
 
     `name` is its file, its word on the command line and its filter; `word` is one of it. `info` are pairs of a key of `_info` and
     the API's. `ours` says which of the things that are listed are resources of the project (`None`: of every project), `shown`
-    how a thing looks to the table. `make` creates one. `filter` is the kind whose filter chooses, by `filtered_by`.
+    how a thing looks to the table, and `exported_as` what of it is told in a file. `make` creates one. `normal` brings what identifies
+    a resource to one form. `within` is a field that refers to the resource that this one is a part of: what else is in there is told. `filter` is the kind whose filter chooses, by `filtered_by`.
     """
 
     name: str
@@ -200,6 +206,9 @@ class Kind:
     ours: Callable[[Json, str], bool] = own
     is_theirs: Callable[[Json], bool] = lambda _: False
     shown: Callable[[Json], Json] = as_it_is
+    exported_as: Callable[[Json], Json] = as_it_is
+    normal: Callable[[Mapping[str, object]], Mapping[str, object]] = as_said
+    within: str = ""
     make: Callable[[Rest, Collection, Json], Json] = create
     filter: str = ""
     filtered_by: Callable[[Mapping[str, object]], str] | None = None
@@ -244,7 +253,7 @@ class Kind:
 
     def describe(self, thing: Json, lookup: Lookup) -> Resource:
         """Return the resource that a thing in a cloud is."""
-        seen = self.shown(thing)
+        seen = self.exported_as(self.shown(thing))
         return Resource(
             self,
             params={entry.name: entry.shown(seen, lookup) for entry in self.fields},
@@ -254,6 +263,7 @@ class Kind:
 
     def known_by(self, values: Mapping[str, object]) -> Hashable:
         """Return what a resource is known by, from the values of its fields: all as the file has them, or all as the API does."""
+        values = self.normal(values)
         return tuple(entry.mark(values.get(entry.name)) for entry in self.fields if entry.identifies is not None)
 
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from os_migrate.resources.kind import Field, identity
-from os_migrate.resources.shapes import FLAG, TEXT, ListOf
+from os_migrate.resources.shapes import ADDRESS, CIDR, FLAG, TEXT, ListOf, Part, Record
 from os_migrate.rest import Collection, Json, Rest, Service
 
 
@@ -31,3 +31,4 @@ NAME: Final = Field("name", TEXT, required=True, identifies=identity)
 DESCRIPTION: Final = Field("description", TEXT, default="")
 UP: Final = Field("is_admin_state_up", FLAG, api="admin_state_up", default=True)
 TAGS: Final = Field("tags", ListOf(TEXT), default=[], send=set_tags)
+ROUTE: Final = Record((Part("destination", CIDR, required=True), Part("nexthop", ADDRESS, required=True)))

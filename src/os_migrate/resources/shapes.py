@@ -304,16 +304,16 @@ class RefTo(Shape):
             yield Fault(path, f"must be a reference, is {described(value)}", remedy)
             return
         yield from unknown_keys(value, _REF_KEYS, path)
-        if "name" not in value:
-            yield Fault((*path, "name"), "is missing", SEE)
+        if value.get("name") is None:
+            remedy = "what it referred to was not seen at the export: name it, or make the whole reference null"
+            yield Fault((*path, "name"), "is missing", remedy)
         for key in _REF_KEYS:
             if value.get(key) is not None:
                 yield from TEXT.faults(value[key], (*path, key))
 
     def to_api(self, value: object, lookup: Lookup) -> object:
-        """Return the id that a reference means; a reference without a name means nothing."""
-        ref = _ref(value)
-        return lookup.id_of(self.kind, ref) if ref.name is not None else None
+        """Return the id that a reference means."""
+        return lookup.id_of(self.kind, _ref(value))
 
     def from_api(self, value: object, lookup: Lookup) -> object:
         """Return the reference to an id."""
@@ -326,9 +326,7 @@ class RefTo(Shape):
 
     def refs(self, value: object, path: Steps) -> Iterator[Reference]:
         """Yield the reference itself."""
-        ref = _ref(value)
-        if ref.name is not None:
-            yield Reference(path, self.kind, ref)
+        yield Reference(path, self.kind, _ref(value))
 
 
 def unknown_keys(value: Mapping[str, object], known: tuple[str, ...] | list[str], path: Steps) -> Iterator[Fault]:

@@ -3,12 +3,11 @@
 from typing import Final
 
 from os_migrate.resources.kind import Field, Kind, Write
-from os_migrate.resources.neutron import DESCRIPTION, NAME, TAGS, info, neutron
+from os_migrate.resources.neutron import DESCRIPTION, NAME, ROUTE, TAGS, info, neutron
 from os_migrate.resources.shapes import ADDRESS, CIDR, FLAG, NUMBER, TEXT, ListOf, Part, Record, RefTo, Text
 
 IPV6_MODE: Final = Text(choices=("slaac", "dhcpv6-stateful", "dhcpv6-stateless"))
 POOL: Final = Record((Part("start", ADDRESS, required=True), Part("end", ADDRESS, required=True)))
-ROUTE: Final = Record((Part("destination", CIDR, required=True), Part("nexthop", ADDRESS, required=True)))
 
 SUBNETS: Final = Kind(
     name="subnets",
