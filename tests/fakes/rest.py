@@ -102,6 +102,11 @@ class FakeRest(FakeNeutron):
     def delete_from(self, collection: Collection, thing_id: str) -> None:
         with self._does(f"delete {collection.one}"):
             self._shelf(collection.many).pop(thing_id, None)
+            if collection.many == "security_groups":
+                self._groups[:] = [group for group in self._groups if group.id != thing_id]
+                rules = self._shelf("security_group_rules")
+                for rule in [r for r in rules.values() if r["security_group_id"] == thing_id]:
+                    del rules[rule["id"]]
             for group in self._shelf("security_groups").values():
                 group["security_group_rules"] = [r for r in group["security_group_rules"] if r["id"] != thing_id]
 

@@ -1,7 +1,7 @@
 """`export`, `import`, `validate` and `diff` of the kinds beside workloads, on two fake clouds."""
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +9,14 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from os_migrate.cli import app, resources
+from os_migrate.cli import app, files, resources
 from os_migrate.cli.app import hoisted
+from os_migrate.errors import CloudError
 from os_migrate.model import Side
 from os_migrate.resources import catalog
 from os_migrate.resources.neutron import neutron
 from tests.fakes.cloud import FakeCloud
-from tests.fakes.seam import FakeClock
+from tests.fakes.seam import FakeClock, Hook, Killed
 from tests.unit.test_cli import Ran
 
 NETWORKS, SUBNETS, ROUTERS, PORTS = (neutron(many) for many in ("networks", "subnets", "routers", "ports"))
@@ -36,7 +37,8 @@ class Clouds:
         self.here, self.there = directory / "here", directory / "there"
         for made in (self.here, self.there):
             made.mkdir()
-        monkeypatch.setattr(resources, "open_cloud", self._open)
+        for module in (resources, files):
+            monkeypatch.setattr(module, "open_cloud", self._open)
 
     def __call__(self, *words: str) -> Ran:
         done = CliRunner().invoke(app, hoisted(["--data-dir", str(self.here), *words]), catch_exceptions=False)
@@ -136,6 +138,7 @@ def test_what_is_exported_and_imported_is_exported_the_same_there(run):
     for kind in KINDS:
         assert params_of(run.here, kind) == params_of(run.there, kind)
         assert params_of(run.here, kind) != []
+    assert run.good("diff", str(run.here), str(run.there)) == "Nothing differs.\n"
 
 
 def test_an_export_tells_what_was_made(run):
@@ -208,3 +211,89 @@ def test_subnets_alone_are_refused_where_their_network_is_missing(run):
     assert "there is no network 'shop' in this project" in ran.err
     assert "import the networks first" in ran.err
     assert [s["name"] for s in run.destination.list_of(SUBNETS)] == ["public"]
+
+
+# Once more, and by parts ------------------------------------------------------------------------------------------------
+
+
+def test_routes_come_with_the_interfaces_where_kinds_are_imported_one_by_one(run):
+    furnish_all(run.source)
+    run.good("export", *KINDS)
+    told = run("import", "networks", "subnets", "routers")
+    assert "routes will come with `os-migrate import router_interfaces`" in told.err
+    (router,) = run.destination.list_of(ROUTERS)
+    assert router["routes"] == []
+    out = run.good("import", "router_interfaces")
+    assert "~ router way out" in out
+    (router,) = run.destination.list_of(ROUTERS)
+    assert router["routes"] == [{"destination": "198.51.100.0/24", "nexthop": "192.0.2.77"}]
+    assert run.good("import", "router_interfaces").splitlines() == ["2 same"]
+
+
+class Dies(Hook):
+    """Kill at the n-th change, before or after it had its effect."""
+
+    def __init__(self, number: int, *, after: bool) -> None:
+        super().__init__()
+        self._left, self._after = number, after
+
+    def before(self, call):
+        super().before(call)
+        if call.mutates:
+            self._left -= 1
+            if self._left == 0 and not self._after:
+                raise Killed
+
+    def after(self, call):
+        if call.mutates and self._left == 0 and self._after:
+            raise Killed
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("number", range(1, 46))
+def test_an_import_that_died_is_finished_by_the_same_command(run, number, after):
+    furnish_all(run.source)
+    run.good("export", *KINDS)
+    run.destination.seam.hook = Dies(number, after=after)
+    with suppress(Killed):
+        run("import", "all", "--set", "os_migrate_api_calls_parallel=1")
+    run.destination.seam.hook = Hook()
+    run.good("import", "all")
+    run.export_there(*KINDS)
+    told = run("diff", str(run.here), str(run.there))
+    assert told.out == "Nothing differs.\n"
+
+
+def test_a_resource_that_fails_stops_only_what_refers_to_it(run):
+    furnish_all(run.source)
+    run.good("export", *KINDS)
+
+    class Refuses(Hook):
+        def before(self, call):
+            super().before(call)
+            if call.verb == "create router":
+                raise CloudError("no quota for routers")
+
+    run.destination.seam.hook = Refuses()
+    ran = run("import", "all")
+    assert ran.exit_code == 3
+    assert "router way out: FAILED: no quota for routers" in ran.out
+    assert "15 created, 5 same, 3 failed" in ran.out
+    run.destination.seam.hook = Hook()
+    assert "3 created, 20 same" in run.good("import", "all")
+
+
+def test_a_rule_that_the_file_does_not_have_is_told(run):
+    furnish_all(run.source)
+    run.good("export", *KINDS)
+    run.good("import", "all")
+    (web,) = [g for g in run.destination.list_of(GROUPS) if g["name"] == "web"]
+    more = {"security_group_id": web["id"], "direction": "ingress", "protocol": "tcp"}
+    run.destination.create_in(RULES, {**more, "port_range_min": 22, "port_range_max": 22})
+    ran = run("import", "all")
+    assert "the destination has what the file doesn't: security group rule web: ingress IPv4 tcp 22-22" in ran.err
+    assert ran.exit_code == 0
+    run.export_there(*KINDS)
+    told = run("diff", str(run.here), str(run.there))
+    assert told.exit_code == 1
+    assert told.out.splitlines()[0] == f"+ security group rule web: ingress IPv4 tcp 22-22 (only in {run.there})"

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -15,12 +15,10 @@ from os_migrate.files.resourcefile import Merged, merge
 from os_migrate.files.workloads import WORKLOADS_FILE, read_workloads, write_workloads
 from os_migrate.journal import Journal
 from os_migrate.model import ServerId
-from os_migrate.resources.catalog import ALL, choose
+from os_migrate.resources.catalog import ALL, WORKLOADS, choose
 from os_migrate.resources.workload import Export, export_all
 from os_migrate.session import open_session
 from os_migrate.workload import Workload
-
-WORKLOADS: Final = "workloads"
 
 
 @app.command("export", no_args_is_help=True)

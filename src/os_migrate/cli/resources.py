@@ -78,11 +78,13 @@ def import_kinds(invocation: Invocation, kinds: Sequence[Kind], filters: Sequenc
                     f"{action.resource.kind.word} {action.resource.name}: {name} will come with {_after(action, name)}"
                 )
                 events.tell(Note(text=what))
+        for other in plan.others:
+            events.tell(Note(text=f"the destination has what the file doesn't: {other}", warning=True))
         if dry_run:
             done = [Done(action) for action in plan.actions]
         else:
             done = carry_out(plan, events, at_a_time=settings.api_calls_parallel, clock=clock)
-    _show_import(invocation, done, dry_run=dry_run)
+    _show_import(invocation, done, plan.others, dry_run=dry_run)
     errors = [d.error for d in done if d.error is not None]
     for error in errors:
         typer.echo(error_text(error), err=True)
@@ -157,7 +159,7 @@ def _show_export(invocation: Invocation, settings: Settings, merged: Iterable[tu
 SIGNS = {Verb.CREATE: "+", Verb.UPDATE: "~"}
 
 
-def _show_import(invocation: Invocation, done: Sequence[Done], *, dry_run: bool) -> None:
+def _show_import(invocation: Invocation, done: Sequence[Done], others: Sequence[str], *, dry_run: bool) -> None:
     lines: list[str] = []
     for entry in done:
         action = entry.action
@@ -174,7 +176,9 @@ def _show_import(invocation: Invocation, done: Sequence[Done], *, dry_run: bool)
     if len(good) < len(done):
         counts.append(f"{len(done) - len(good)} failed")
     lines.append(", ".join(counts) or "Nothing to do.")
-    invocation.show("\n".join(lines), {"dry_run": dry_run, "resources": [_fields(entry) for entry in done]})
+    invocation.show(
+        "\n".join(lines), {"dry_run": dry_run, "resources": [_fields(entry) for entry in done], "others": list(others)}
+    )
 
 
 def _fields(entry: Done) -> dict[str, object]:

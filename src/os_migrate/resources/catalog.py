@@ -1,5 +1,6 @@
 """All kinds of resources, in the order in which they need one another; a new kind is one new module and a line here."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -34,16 +35,22 @@ REFERRED: Final[Mapping[str, Collection]] = {
 """What resources refer to and no kind describes: it must be in the destination."""
 
 ALL: Final = "all"
+WORKLOADS: Final = "workloads"
+"""The kind that is no table: `resources.workload` describes servers, and `flow` migrates them."""
 
 
-def choose(words: Sequence[str], *, of: Sequence[Kind] = KINDS) -> tuple[Kind, ...]:
-    """Return the kinds that are named, in their order; `all` are those that need no administrator.
+def choose(words: Sequence[str], *, also_for_admins: bool = False) -> tuple[Kind, ...]:
+    """Return the kinds that are named, in their order; `all` are those that need no administrator, or really all.
 
     Raises:
         UserError: there is no such kind.
     """
+    names = [kind.name for kind in KINDS]
     for word in words:
-        if word != ALL and word not in {kind.name for kind in of}:
-            names = ", ".join(kind.name for kind in of)
-            raise UserError(f"there is no kind of resource {word!r}", remedy=f"there are: {names}, all")
-    return tuple(kind for kind in of if kind.name in words or (ALL in words and not kind.for_admin))
+        if word != ALL and word not in names:
+            near = difflib.get_close_matches(word, names, n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}, {ALL}"
+            raise UserError(f"there is no kind of resource {word!r}", remedy=remedy)
+    return tuple(
+        kind for kind in KINDS if kind.name in words or (ALL in words and (also_for_admins or not kind.for_admin))
+    )

@@ -6,19 +6,21 @@ Resources of one kind are made side by side. One that fails stops those that ref
 is, so the same import again is the retry: it goes on where this one ended.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from os_migrate.errors import CloudError, OSMigrateError, PlanError, Problem
+from os_migrate.errors import CloudError, OSMigrateError, PlanError
 from os_migrate.events import Events, Note
 from os_migrate.pool import Work, at_once
 from os_migrate.resources.catalog import REFERRED
+from os_migrate.resources.checking import nameless, twice
 from os_migrate.resources.compare import Action, Change, Verb, by_mark, decide
 from os_migrate.resources.index import Index
 from os_migrate.resources.kind import ABSENT, Field, Kind, Resource, Unresolved, Write
-from os_migrate.rest import Rest
+from os_migrate.rest import Json, Rest
 from os_migrate.world import Clock
 
 
@@ -32,11 +34,12 @@ class Done:
 
 @dataclass(frozen=True)
 class Import:
-    """What is about to be done, kind by kind, and where; `made` are the ids of what was, by action."""
+    """What is about to be done, kind by kind, and where. `others` is what the destination has beside it; `made` are the ids of what was, by action."""
 
     rest: Rest
     index: Index
     actions: tuple[Action, ...]
+    others: tuple[str, ...] = ()
     made: dict[int, str] = field(default_factory=dict)
 
 
@@ -54,10 +57,12 @@ def prepare(rest: Rest, resources: Sequence[Resource], kinds: Sequence[Kind], im
         coming.setdefault(resource.kind.name, set()).add(resource.name)
     index = Index(rest, kinds, REFERRED, coming=coming)
     actions: list[Action] = []
-    problems = _twice(resources)
+    others: list[str] = []
+    problems = [*twice(resources), *nameless(resources)]
     for kind in kinds:
         of_kind = [resource for resource in resources if resource.kind.name == kind.name]
         known = by_mark(kind, index.things(kind.name), index.scope.project_id) if of_kind else {}
+        others += _others(kind, of_kind, known, index)
         for resource in of_kind:
             decided = decide(resource, known, index, imported)
             if isinstance(decided, Action):
@@ -67,7 +72,27 @@ def prepare(rest: Rest, resources: Sequence[Resource], kinds: Sequence[Kind], im
     if problems:
         raise PlanError(problems)
     index.coming.clear()
-    return Import(rest, index, tuple(a for a in map(partial(_only_late, imported), actions) if a is not None))
+    left = tuple(a for a in map(partial(_only_late, imported), actions) if a is not None)
+    return Import(rest, index, left, tuple(others))
+
+
+def _others(
+    kind: Kind, resources: Sequence[Resource], known: Mapping[Hashable, Sequence[Json]], index: Index
+) -> list[str]:
+    """Name what the destination has beside the resources, in what they are parts of: a rule that lets more in than the file says."""
+    holder = next((entry for entry in kind.fields if entry.name == kind.within), None)
+    if holder is None:
+        return []
+    holders: set[object] = set()
+    marks: set[Hashable] = set()
+    for resource in resources:
+        with suppress(Unresolved):  # told as a problem
+            values = {entry.name: entry.wanted(resource.params, index) for entry in kind.fields}
+            holders.add(values[holder.name])
+            marks.add(kind.known_by(values))
+    left = [thing for mark, things in known.items() if mark not in marks for thing in things]
+    described = [kind.describe(thing, index) for thing in left if thing.get(holder.key) in holders]
+    return [f"{kind.word} {resource.name} ({resource.id})" for resource in described]
 
 
 def _only_late(imported: AbstractSet[str], action: Action) -> Action | None:
@@ -75,19 +100,6 @@ def _only_late(imported: AbstractSet[str], action: Action) -> Action | None:
     if action.resource.kind.name in imported:
         return action
     return replace(action, changes=()) if action.late and action.verb is Verb.UPDATE else None
-
-
-def _twice(resources: Sequence[Resource]) -> list[Problem]:
-    """Return a problem for each resource that is known by the same as one before it."""
-    first: dict[object, Resource] = {}
-    problems: list[Problem] = []
-    for resource in resources:
-        mark = (resource.kind.name, resource.mark())
-        if mark in first:
-            what = f"{resource.kind.word} {resource.name} is there twice: the other is at {first[mark].where}"
-            problems.append(Problem(resource.where, what, "rename or remove one of them"))
-        first.setdefault(mark, resource)
-    return problems
 
 
 def carry_out(plan: Import, events: Events, *, at_a_time: int, clock: Clock) -> list[Done]:

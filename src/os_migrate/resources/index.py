@@ -33,13 +33,13 @@ class Index:
         self.scope: Scope = rest.scope()
 
     def things(self, kind: str) -> list[Json]:
-        """Return what the cloud shows of a kind."""
+        """Return what the cloud shows of a kind, but for what is no resource."""
         with self._lock:
             if kind not in self._things:
                 known = self._kinds.get(kind)
                 query = known.query(self.scope.project_id) if known else {}
                 found = self._rest.list_of(self._collections[kind], query)
-                self._things[kind] = {thing["id"]: thing for thing in found}
+                self._things[kind] = {t["id"]: t for t in found if known is None or not known.hidden(t)}
             return list(self._things[kind].values())
 
     def put(self, kind: str, thing: Json) -> None:

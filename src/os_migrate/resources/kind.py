@@ -189,8 +189,8 @@ class Kind:
     """A kind of resource.
 
     `name` is its file, its word on the command line and its filter; `word` is one of it. `info` are pairs of a key of `_info` and
-    the API's. `ours` says which of the things that are listed are resources of the project (`None`: of every project), `shown`
-    how a thing looks to the table, and `exported_as` what of it is told in a file. `make` creates one. `normal` brings what identifies
+    the API's. `ours` says which of the things that are listed are resources of the project (`None`: of every project), `hidden` which are
+    none at all (a service made them for itself), `shown` how a thing looks to the table, and `exported_as` what of it is told in a file. `make` creates one. `normal` brings what identifies
     a resource to one form. `within` is a field that refers to the resource that this one is a part of: what else is in there is told. `filter` is the kind whose filter chooses, by `filtered_by`.
     """
 
@@ -204,7 +204,7 @@ class Kind:
     label: Callable[[Mapping[str, object]], str] = named
     query: Callable[[str], Mapping[str, str]] = everything
     ours: Callable[[Json, str], bool] = own
-    is_theirs: Callable[[Json], bool] = lambda _: False
+    hidden: Callable[[Json], bool] = lambda _: False
     shown: Callable[[Json], Json] = as_it_is
     exported_as: Callable[[Json], Json] = as_it_is
     normal: Callable[[Mapping[str, object]], Mapping[str, object]] = as_said

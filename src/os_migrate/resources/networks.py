@@ -26,7 +26,7 @@ NETWORKS: Final = Kind(
     word="network",
     collection=neutron("networks"),
     shown=without_overlay,
-    is_theirs=lambda network: str(network.get("name")).startswith("HA network tenant "),
+    hidden=lambda network: str(network.get("name")).startswith("HA network tenant "),
     fields=(
         NAME,
         DESCRIPTION,

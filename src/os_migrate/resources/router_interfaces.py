@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Mapping
 from typing import Final
 
-from os_migrate.resources.kind import Field, Kind, Write, identity, of_project, own
+from os_migrate.resources.kind import Field, Kind, Write, identity, of_project
 from os_migrate.resources.neutron import info, neutron
 from os_migrate.resources.shapes import ADDRESS, ListOf, Part, Record, RefTo, Text
 from os_migrate.rest import Collection, Json, Rest
@@ -93,8 +93,7 @@ ROUTER_INTERFACES: Final = Kind(
     collection=neutron("ports"),
     label=label,
     query=of_project,
-    ours=lambda port, project_id: is_interface(port) and own(port, project_id),
-    is_theirs=lambda port: not is_interface(port),
+    hidden=lambda port: not is_interface(port),
     shown=of_any_router,
     make=connect,
     filter="routers",
