@@ -212,6 +212,10 @@ class FakeRest(FakeNeutron):
         self._set_port(port.id, device_id=router["id"], device_owner="network:router_interface")
         return {"id": router["id"], "port_id": port.id, "subnet_ids": [ip.subnet_id for ip in port.fixed_ips]}
 
+    def _act_remove_router_interface(self, router: Json, body: Json) -> Json:
+        self._lose_port(body["port_id"])
+        return {"id": router["id"], "port_id": body["port_id"]}
+
     def _made_security_group(self, group: Json) -> None:
         """Make a group with the rules that let everything out."""
         if all(other.id != group["id"] for other in self._groups):
