@@ -1,7 +1,5 @@
 """What `rest.Rest` promises, asked of the fake and of real clouds alike: the rules of Neutron that the kinds count on."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from os_migrate.errors import CloudError, NotFound
@@ -46,8 +44,8 @@ class Workshop:
 
 
 @pytest.fixture
-def shop(place: Place) -> Iterator[Workshop]:
-    yield Workshop(place)
+def shop(place: Place) -> Workshop:
+    return Workshop(place)
 
 
 def test_the_scope_is_the_project(shop):

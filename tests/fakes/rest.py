@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from ipaddress import ip_address, ip_network
 
-from os_migrate.model import FixedIp, Named, Network, NetworkId, Port, PortSpec, Subnet, SubnetId
+from os_migrate.model import FixedIp, Named, Network, NetworkId, Port, PortId, PortSpec, Subnet, SubnetId
 from os_migrate.rest import Collection, Json, Scope
 from tests.fakes.neutron import FakeNeutron
 
@@ -102,8 +102,11 @@ class FakeRest(FakeNeutron):
     def delete_from(self, collection: Collection, thing_id: str) -> None:
         with self._does(f"delete {collection.one}"):
             self._shelf(collection.many).pop(thing_id, None)
+            for typed in (self._networks, self._subnets, self._groups):
+                typed[:] = [thing for thing in typed if thing.id != thing_id]
+            if collection.many == "ports":
+                self._lose_port(PortId(thing_id))
             if collection.many == "security_groups":
-                self._groups[:] = [group for group in self._groups if group.id != thing_id]
                 rules = self._shelf("security_group_rules")
                 for rule in [r for r in rules.values() if r["security_group_id"] == thing_id]:
                     del rules[rule["id"]]

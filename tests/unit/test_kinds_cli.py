@@ -63,7 +63,7 @@ class Clouds:
     def params(self, kind: str) -> dict[str, dict[str, object]]:
         return {r["params"]["name"]: r["params"] for r in self.file(kind)["resources"]}
 
-    def edit(self, kind: str, name: str, **params: object) -> None:
+    def edit(self, kind: str, name: str, /, **params: object) -> None:
         file = self.file(kind)
         (resource,) = [r for r in file["resources"] if r["params"]["name"] == name]
         resource["params"].update(params)
@@ -297,3 +297,181 @@ def test_a_rule_that_the_file_does_not_have_is_told(run):
     told = run("diff", str(run.here), str(run.there))
     assert told.exit_code == 1
     assert told.out.splitlines()[0] == f"+ security group rule web: ingress IPv4 tcp 22-22 (only in {run.there})"
+
+
+# Files of OS Migrate 1.0.x ----------------------------------------------------------------------------------------------
+
+
+def test_files_of_os_migrate_1_0_5_load_and_import(run):
+    for file in (Path(__file__).parent / "kinds-1.0.5").glob("*.yml"):
+        (run.here / file.name).write_text(file.read_text())
+    assert sorted(file.stem for file in run.here.glob("*.yml")) == sorted(KINDS)
+    assert "nothing wrong" in run.good("validate")
+    assert "6 created" in run.good("import", "all")
+    assert run.good("import", "all").splitlines() == ["6 same"]
+    run.export_there(*KINDS)
+    told = run("diff", str(run.here), str(run.there)).out.splitlines()
+    default = [line for line in told if "default" not in line]
+    assert default == [f"{len(told) - 1} differ"]
+
+
+# Export -----------------------------------------------------------------------------------------------------------------
+
+
+def test_an_export_brings_a_file_up_to_date(run):
+    furnish(run.source)
+    run.good("export", "networks")
+    again = run.good("export", "networks")
+    assert again.splitlines() == [f"{run.here / 'networks.yml'}: 2 networks"]
+    before = (run.here / "networks.yml").read_text()
+    (back,) = [n for n in run.source.list_of(NETWORKS) if n["name"] == "back"]
+    run.source.delete_from(NETWORKS, back["id"])
+    run.source.create_in(NETWORKS, {"name": "a new one"})
+    told = run.good("export", "networks").splitlines()
+    assert [line.split()[0] for line in told[1:]] == ["added", "gone"]
+    assert list(run.params("networks")) == ["shop", "a new one"]
+    assert (run.here / "networks.yml").read_text() != before
+
+
+def test_an_export_keeps_what_the_filter_leaves_out(run):
+    furnish(run.source)
+    run.good("export", "networks")
+    (shop,) = [n for n in run.source.list_of(NETWORKS) if n["name"] == "shop"]
+    run.source.update_in(NETWORKS, shop["id"], {"mtu": 1200})
+    run.good("export", "networks", "--filter", "back")
+    assert (run.params("networks")["shop"]["mtu"], len(run.params("networks"))) == (1400, 2)
+    run.good("export", "networks", "--set", "os_migrate_networks_filter=[{regex: ^sh}]")
+    assert run.params("networks")["shop"]["mtu"] == 1200
+
+
+def test_a_filter_that_matches_nothing_is_an_error(run):
+    furnish(run.source)
+    ran = run("export", "networks", "--filter", "nobody")
+    assert ran.exit_code == 2
+    assert "matches none of the networks" in ran.err
+    assert not (run.here / "networks.yml").exists()
+
+
+def test_an_unknown_kind_is_an_error_with_the_one_that_was_meant(run):
+    for command in ("export", "import", "validate"):
+        ran = run(command, "network")
+        assert ran.exit_code == 2
+        assert "did you mean networks?" in ran.err
+
+
+def test_what_was_made_for_the_conversion_hosts_is_left_out(run):
+    network = run.source.create_in(NETWORKS, {"name": "os_migrate_conv"})
+    run.source.create_in(
+        SUBNETS,
+        {"name": "os_migrate_conv", "network_id": network["id"], "cidr": "192.0.2.0/24", "ip_version": 4},
+    )
+    run.good("export", "networks", "subnets")
+    assert params_of(run.here, "networks") == params_of(run.here, "subnets") == []
+
+
+def test_an_export_tells_machines_what_it_found(run):
+    furnish(run.source)
+    (kind,) = run("export", "networks", "--json").result["kinds"]
+    assert (kind["kind"], len(kind["added"]), kind["vanished"]) == ("networks", 2, [])
+
+
+# Import -----------------------------------------------------------------------------------------------------------------
+
+
+def test_an_import_tells_machines_what_it_did(run):
+    furnish(run.source)
+    run.good("export", "networks")
+    ran = run("import", "networks", "--json", "--dry-run")
+    assert ran.result["dry_run"] is True
+    assert {r["name"]: r["action"] for r in ran.result["resources"]} == {"back": "create", "shop": "create"}
+    assert [n["name"] for n in run.destination.list_of(NETWORKS)] == ["public"]
+
+
+def test_an_import_without_its_file_says_how_to_get_it(run):
+    ran = run("import", "networks")
+    assert ran.exit_code == 2
+    assert "run `os-migrate export networks` first" in ran.err
+
+
+def test_only_what_the_filter_chooses_is_imported(run):
+    furnish(run.source)
+    run.good("export", "networks")
+    assert "1 created" in run.good("import", "networks", "--filter", "back")
+    assert sorted(n["name"] for n in run.destination.list_of(NETWORKS)) == ["back", "public"]
+
+
+def test_workloads_have_no_dry_run(run):
+    ran = run("import", "workloads", "--dry-run")
+    assert ran.exit_code == 2
+    assert "os-migrate migrate" in ran.err
+
+
+# Validate and diff ------------------------------------------------------------------------------------------------------
+
+
+def test_files_are_validated_without_a_cloud(run):
+    furnish_all(run.source)
+    run.good("export", *KINDS)
+    calls = run.destination.calls
+    told = run.good("validate").splitlines()
+    assert "networks.yml: 2 networks, nothing wrong" in told
+    assert len(told) == len(KINDS)
+    assert run.destination.calls == calls
+
+
+def test_validate_tells_all_that_is_wrong_with_all_files(run):
+    furnish_all(run.source)
+    run.good("export", *KINDS)
+    run.edit("networks", "back", name="shop")
+    run.edit("routers", "way out", name="")
+    run.edit("subnets", "shop-4", network_ref={"name": "gone", "project_name": "%auth%", "domain_name": "%auth%"})
+    ran = run("validate")
+    assert ran.exit_code == 2
+    assert "network shop is there twice: the other is at" in ran.err
+    assert "a router has no name" in ran.err
+    assert "subnet shop-4: network_ref: no file has a networks 'gone'" in ran.err
+    assert "no file has a routers 'way out'" in ran.err
+    assert "nothing wrong" in run.good("validate", "security_groups")
+
+
+def test_validate_asks_the_destination_where_it_is_told_to(run):
+    furnish_all(run.source)
+    run.good("export", *KINDS)
+    run.good("validate", "--destination")
+    run.destination._networks.clear()
+    run.destination._shelves.clear()
+    ran = run("validate", "--destination")
+    assert ran.exit_code == 2
+    assert "there is no network 'public'" in ran.err
+
+
+def test_files_that_differ_are_shown_with_exit_code_1(run):
+    furnish(run.source)
+    run.good("export", "networks", "subnets")
+    for kind in ("networks", "subnets"):
+        (run.there / f"{kind}.yml").write_text((run.here / f"{kind}.yml").read_text())
+    run.edit("networks", "shop", mtu=1350, tags=["b", "a"])
+    run.edit("networks", "back", name="front")
+    for pair in ((run.here, run.there), (run.here / "networks.yml", run.there / "networks.yml")):
+        ran = run("diff", *map(str, pair))
+        assert ran.exit_code == 1
+        assert ran.out.splitlines() == [
+            f"- network front (only in {pair[0]})",
+            "~ network shop",
+            "    mtu: 1350 -> 1400",
+            f"+ network back (only in {pair[1]})",
+            "3 differ",
+        ]
+    told = run("diff", str(run.here), str(run.there), "--json").result
+    assert (told["equal"], len(told["differences"])) == (False, 3)
+
+
+def test_workloads_that_differ_are_shown(run):
+    text = (Path(__file__).parent / "workloads-1.0.5.yml").read_text()
+    (run.here / "workloads.yml").write_text(text)
+    (run.there / "workloads.yml").write_text(text.replace("status: SHUTOFF", "status: ACTIVE"))
+    assert run.good("diff", str(run.here), str(run.there)) == "Nothing differs.\n"
+    (run.there / "workloads.yml").write_text(text.replace("name: m1.small", "name: m1.large"))
+    ran = run("diff", str(run.here / "workloads.yml"), str(run.there / "workloads.yml"))
+    assert ran.exit_code == 1
+    assert "flavor_ref: m1.small -> m1.large" in ran.out

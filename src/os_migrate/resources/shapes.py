@@ -154,7 +154,7 @@ class Texts(Shape):
 
     def canon(self, value: object) -> Hashable:
         """Return the mapping without an order."""
-        return frozenset(_mapping(value).items())
+        return tuple(sorted(_mapping(value).items()))
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ class Record(Shape):
         said = {
             part.key: given.get(part.key, given.get(part.name)) for part in self.parts
         }  # a file's key or the API's: both mean the same part
-        return frozenset(
+        return tuple(
             (part.key, part.shape.canon(said[part.key]))
             for part in self.parts
             if said[part.key] is not None and said[part.key] != part.default
