@@ -352,6 +352,18 @@ def test_a_filter_that_matches_nothing_is_an_error(run):
     assert not (run.here / "networks.yml").exists()
 
 
+def test_one_filter_for_several_kinds_need_not_match_something_of_each(run):
+    furnish(run.source)
+    run.good("export", "networks", "subnets", "--filter", "back")
+    assert (len(params_of(run.here, "networks")), len(params_of(run.here, "subnets"))) == (1, 0)
+    run.good("export", "networks", "subnets")
+    assert "1 created" in run.good("import", "all", "--filter", "back")
+    for command in (["export", "networks", "subnets"], ["import", "all"]):
+        ran = run(*command, "--filter", "nobody")
+        assert ran.exit_code == 2
+        assert "matches nothing" in ran.err
+
+
 def test_an_unknown_kind_is_an_error_with_the_one_that_was_meant(run):
     for command in ("export", "import", "validate"):
         ran = run(command, "network")

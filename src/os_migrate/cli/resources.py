@@ -8,9 +8,9 @@ import typer
 
 from os_migrate.cli.app import Invocation, filter_of
 from os_migrate.cli.failure import error_fields, error_text
-from os_migrate.errors import PlanError, Problem
+from os_migrate.errors import PlanError, Problem, UserError
 from os_migrate.events import Note
-from os_migrate.files.filters import select
+from os_migrate.files.filters import select, select_any
 from os_migrate.files.resourcefile import Merged, merge
 from os_migrate.model import Side
 from os_migrate.resources.catalog import KINDS
@@ -46,6 +46,7 @@ def export_kinds(
         {kind.name: _filter(settings, kind, filters) for kind in kinds},
         {kind: _made_by_us(settings, field) for kind, field in INFRASTRUCTURE.items()},
         whole_cloud=not settings.source.filter_current_project,
+        one_filter=bool(filters) and len(kinds) > 1,
     )
     merged: list[tuple[Found, Merged[Resource]]] = []
     with invocation.events(settings) as events, open_cloud(settings, events, Side.SOURCE, lock=False) as cloud:
@@ -62,10 +63,8 @@ def import_kinds(invocation: Invocation, kinds: Sequence[Kind], filters: Sequenc
     settings = invocation.settings()
     imported = {kind.name for kind in kinds}
     finishing = [k for k in KINDS if k not in kinds and any(f.after in imported for f in k.fields)]
-    resources = [
-        *_chosen(_read(kinds, settings, missing_is_fine=len(kinds) > 1), settings, filters),
-        *_chosen(_read(finishing, settings, missing_is_fine=True), settings, filters),
-    ]
+    found = [*_read(kinds, settings, missing_is_fine=len(kinds) > 1), *_read(finishing, settings, missing_is_fine=True)]
+    resources = _chosen(found, settings, filters)
     clock = SystemClock()
     with (
         invocation.events(settings) as events,
@@ -114,6 +113,7 @@ def _filter(settings: Settings, kind: Kind, filters: Sequence[str]) -> NameFilte
 
 
 def _chosen(resources: Sequence[Resource], settings: Settings, filters: Sequence[str]) -> list[Resource]:
+    """Return what the filters choose, kind by kind; one of the command line need not match something of each kind."""
     kinds: dict[str, list[Resource]] = {}
     for resource in resources:
         kinds.setdefault(resource.kind.name, []).append(resource)
@@ -121,8 +121,17 @@ def _chosen(resources: Sequence[Resource], settings: Settings, filters: Sequence
     for of_kind in kinds.values():
         kind = of_kind[0].kind
         wanted = _filter(settings, kind, filters)
-        chosen += select(wanted, of_kind, lambda r: r.kind.filter_name(r.params), f"{kind.name} in {kind.file}").chosen
+        if filters and len(kinds) > 1:
+            chosen += select_any(wanted, of_kind, _filter_name).chosen
+        else:
+            chosen += select(wanted, of_kind, _filter_name, f"{kind.name} in {kind.file}").chosen
+    if resources and not chosen:
+        raise UserError("the filter matches nothing in the files", remedy="check its spelling")
     return chosen
+
+
+def _filter_name(resource: Resource) -> str:
+    return resource.kind.filter_name(resource.params)
 
 
 def _made_by_us(settings: Settings, field: str) -> frozenset[str]:

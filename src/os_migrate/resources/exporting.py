@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from os_migrate.files.filters import select
+from os_migrate.errors import UserError
+from os_migrate.files.filters import described, select, select_any
 from os_migrate.resources.catalog import REFERRED
 from os_migrate.resources.index import Index
 from os_migrate.resources.kind import Kind, Resource
@@ -14,11 +15,16 @@ from os_migrate.settings import NameFilter
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be exported. `infrastructure` are names of ours, by kind; `whole_cloud` takes along what other projects own."""
+    """What is to be exported.
+
+    `infrastructure` are names of ours, by kind. `whole_cloud` takes along what other projects own. With `one_filter` for several
+    kinds, it need not match something of each.
+    """
 
     filters: Mapping[str, NameFilter]
     infrastructure: Mapping[str, AbstractSet[str]]
     whole_cloud: bool = False
+    one_filter: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,20 +44,31 @@ def export(rest: Rest, kinds: Sequence[Kind], everything: Sequence[Kind], wish: 
         UserError: a filter matches nothing.
         CloudError: the cloud can't be listed.
     """
-    index = Index(rest, everything, REFERRED)
-    return [_export(index, kind, wish) for kind in kinds]
+    index = Index(rest, everything, REFERRED, whole_cloud=wish.whole_cloud)
+    found = [_export(index, kind, wish) for kind in kinds]
+    if wish.one_filter and not any(of_kind.resources for of_kind in found):
+        raise UserError(
+            f"the filter {described(wish.filters[kinds[0].name])} matches nothing", remedy="check its spelling"
+        )
+    return found
 
 
 def _export(index: Index, kind: Kind, wish: Wish) -> Found:
     things = [thing for thing in index.things(kind.name) if _belongs(index, kind, thing, wish)]
     resources = [kind.describe(thing, index) for thing in things]
     hidden = wish.infrastructure.get(kind.filter or kind.name, frozenset())
-    visible = [r for r in resources if kind.filter_name(r.params) not in hidden]
-    selection = select(
-        wish.filters[kind.name], visible, lambda r: kind.filter_name(r.params), kind.name.replace("_", " ")
-    )
+    visible = [r for r in resources if _filter_name(r) not in hidden]
+    wanted = wish.filters[kind.name]
+    if wish.one_filter:
+        selection = select_any(wanted, visible, _filter_name)
+    else:
+        selection = select(wanted, visible, _filter_name, kind.name.replace("_", " "))
     chosen = sorted(selection.chosen, key=lambda r: (r.name, r.id))
     return Found(kind, tuple(chosen), {r.id for r in visible}, selection.idle)
+
+
+def _filter_name(resource: Resource) -> str:
+    return resource.kind.filter_name(resource.params)
 
 
 def _belongs(index: Index, kind: Kind, thing: Json, wish: Wish) -> bool:

@@ -13,7 +13,7 @@ class Index:
     """The things of one cloud, and the references to them.
 
     `coming` are the names, by kind, of resources that the same import will make first: a reference to one is fine as long as
-    nothing is made.
+    nothing is made. With `whole_cloud`, an administrator sees what other projects have.
     """
 
     def __init__(
@@ -23,8 +23,10 @@ class Index:
         referred: Mapping[str, Collection],
         *,
         coming: Mapping[str, set[str]] | None = None,
+        whole_cloud: bool = False,
     ) -> None:
         self._rest = rest
+        self._whole_cloud = whole_cloud
         self._kinds = {kind.name: kind for kind in kinds}
         self._collections = {**referred, **{kind.name: kind.collection for kind in kinds}}
         self._things: dict[str, dict[str, Json]] = {}
@@ -37,7 +39,7 @@ class Index:
         with self._lock:
             if kind not in self._things:
                 known = self._kinds.get(kind)
-                query = known.query(self.scope.project_id) if known else {}
+                query = known.query(self.scope.project_id) if known and not self._whole_cloud else {}
                 found = self._rest.list_of(self._collections[kind], query)
                 self._things[kind] = {t["id"]: t for t in found if known is None or not known.hidden(t)}
             return list(self._things[kind].values())
