@@ -9,14 +9,17 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from os_migrate.cli import app, files, resources
+from os_migrate.cli import app, export, files, resources
 from os_migrate.cli.app import hoisted
 from os_migrate.errors import CloudError
 from os_migrate.model import Side
 from os_migrate.resources import catalog
 from os_migrate.resources.neutron import neutron
+from os_migrate.session import Session
 from tests.fakes.cloud import FakeCloud
+from tests.fakes.scene import Scene
 from tests.fakes.seam import FakeClock, Hook, Killed
+from tests.fakes.workloads import Shape
 from tests.unit.test_cli import Ran
 
 NETWORKS, SUBNETS, ROUTERS, PORTS = (neutron(many) for many in ("networks", "subnets", "routers", "ports"))
@@ -487,3 +490,41 @@ def test_workloads_that_differ_are_shown(run):
     ran = run("diff", str(run.here / "workloads.yml"), str(run.there / "workloads.yml"))
     assert ran.exit_code == 1
     assert "flavor_ref: m1.small -> m1.large" in ran.out
+
+
+def test_export_all_is_every_kind_and_the_servers_in_one_result(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, Shape("one", data_volumes=1))
+    run = Clouds(tmp_path, monkeypatch)
+    run.source, run.here = scene.source, tmp_path
+
+    @contextmanager
+    def open_session(settings, events, *, hosts, lock):
+        sides = {Side.SOURCE: scene.source, Side.DESTINATION: scene.destination}
+        yield Session(settings, scene.journal, replace(scene.world, events=events), sides)
+
+    monkeypatch.setattr(export, "open_session", open_session)
+    result = run("export", "all", "--json").result
+    assert [kind["kind"] for kind in result["kinds"]] == KINDS
+    assert [w.id for w in scene.workloads if w.id in result["exported"]] == [w.id for w in scene.workloads]
+    assert "nothing wrong" in run.good("validate", "workloads")
+
+
+def test_an_import_that_is_stopped_says_how_to_go_on(run):
+    furnish(run.source)
+    run.good("export", "networks")
+
+    class Stops(Hook):
+        def before(self, call):
+            if call.mutates:
+                raise KeyboardInterrupt
+
+    run.destination.seam.hook = Stops()
+    ran = run("import", "networks")
+    assert ran.exit_code == 6
+    assert "the same command again goes on" in ran.err
+
+
+def test_nothing_to_import_is_an_error(run):
+    ran = run("import", "all")
+    assert ran.exit_code == 2
+    assert "has no file of these kinds" in ran.err

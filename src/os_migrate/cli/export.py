@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from os_migrate.cli.app import Invocation, app, filter_of, invocation_of, reporting
-from os_migrate.cli.resources import KIND_WORDS, export_kinds
+from os_migrate.cli.resources import KIND_WORDS, Told, export_kinds
 from os_migrate.errors import UserError
 from os_migrate.files.resourcefile import Merged, merge
 from os_migrate.files.workloads import WORKLOADS_FILE, read_workloads, write_workloads
@@ -52,14 +52,26 @@ def export_command(
     """
     invocation = invocation_of(ctx)
     chosen = choose([word for word in kinds if word != WORKLOADS])
+    servers_too = WORKLOADS in kinds or ALL in kinds
+    told = Told([], {})
     if chosen:
-        export_kinds(invocation, chosen, filters or [], overwrite_migration_params=overwrite_migration_params)
-    if WORKLOADS in kinds or ALL in kinds:
-        export_workloads(invocation, filters or [], overwrite_migration_params=overwrite_migration_params)
+        told = export_kinds(
+            invocation,
+            chosen,
+            filters or [],
+            overwrite_migration_params=overwrite_migration_params,
+            may_match_none=servers_too,
+        )
+    if servers_too:
+        export_workloads(invocation, filters or [], told, overwrite_migration_params=overwrite_migration_params)
+    else:
+        invocation.show("\n".join(told.lines), told.result)
 
 
-def export_workloads(invocation: Invocation, filters: Sequence[str], *, overwrite_migration_params: bool) -> None:
-    """Describe the source's servers in `workloads.yml`."""
+def export_workloads(
+    invocation: Invocation, filters: Sequence[str], before: Told, *, overwrite_migration_params: bool
+) -> None:
+    """Describe the source's servers in `workloads.yml`; `before` is what else was exported."""
     settings = invocation.settings()
     wanted = filter_of(filters) if filters else settings.filter(WORKLOADS)
     file = settings.data_dir / WORKLOADS_FILE
@@ -73,7 +85,7 @@ def export_workloads(invocation: Invocation, filters: Sequence[str], *, overwrit
         found = without(found, busy(session.journal, began))
         merged = merge(old, found.workloads, found.alive, overwrite_migration_params=overwrite_migration_params)
         write_workloads(file, merged.resources)
-    _show(invocation, file, found, merged)
+    _show(invocation, file, found, merged, before)
     if found.unfinished:
         names = ", ".join(repr(s.name) for s in found.unfinished)
         raise UserError(
@@ -95,14 +107,15 @@ def without(found: Export, server_ids: set[ServerId]) -> Export:
     return replace(found, workloads=tuple(w for w in found.workloads if w not in dropped))
 
 
-def _show(invocation: Invocation, file: Path, found: Export, merged: Merged[Workload]) -> None:
-    lines = [f"{file}: {len(merged.resources)} servers"]
+def _show(invocation: Invocation, file: Path, found: Export, merged: Merged[Workload], before: Told) -> None:
+    lines = [*before.lines, f"{file}: {len(merged.resources)} servers"]
     for word, workloads in (("added", merged.added), ("changed", merged.changed), ("gone", merged.vanished)):
         lines += [f"  {word:8} {w.name} ({w.id})" for w in workloads]
     lines += [f"  left out {host.name} ({host.id}): a conversion host" for host in found.hosts]
     lines += [f"warning: nothing matches the filter's {entry}" for entry in found.idle_filters]
     lines += [f"warning: {error}" for error in found.failed]
     result = {
+        **before.result,
         "file": str(file),
         "exported": _ids(found.workloads),
         "added": _ids(merged.added),

@@ -8,7 +8,7 @@ import typer
 
 from os_migrate.cli.app import Invocation, filter_of
 from os_migrate.cli.failure import error_fields, error_text
-from os_migrate.errors import PlanError, Problem, UserError
+from os_migrate.errors import Interrupted, PlanError, Problem, UserError
 from os_migrate.events import Note
 from os_migrate.files.filters import select, select_any
 from os_migrate.files.resourcefile import Merged, merge
@@ -35,10 +35,23 @@ INFRASTRUCTURE: Final = {
 """The kinds of which `hosts deploy` makes one, and the settings that name it."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """What a command found, for people and for machines."""
+
+    lines: Sequence[str]
+    result: Mapping[str, object]
+
+
 def export_kinds(
-    invocation: Invocation, kinds: Sequence[Kind], filters: Sequence[str], *, overwrite_migration_params: bool
-) -> None:
-    """Describe resources of the source in their files."""
+    invocation: Invocation,
+    kinds: Sequence[Kind],
+    filters: Sequence[str],
+    *,
+    overwrite_migration_params: bool,
+    may_match_none: bool,
+) -> Told:
+    """Describe resources of the source in their files; a filter of the command line may be for what is exported beside them."""
     settings = invocation.settings()
     files = {kind.name: settings.data_dir / kind.file for kind in kinds}
     old = _read(kinds, settings, missing_is_fine=True)
@@ -46,16 +59,19 @@ def export_kinds(
         {kind.name: _filter(settings, kind, filters) for kind in kinds},
         {kind: _made_by_us(settings, field) for kind, field in INFRASTRUCTURE.items()},
         whole_cloud=not settings.source.filter_current_project,
-        one_filter=bool(filters) and len(kinds) > 1,
+        one_filter=bool(filters) and (may_match_none or len(kinds) > 1),
     )
     merged: list[tuple[Found, Merged[Resource]]] = []
     with invocation.events(settings) as events, open_cloud(settings, events, Side.SOURCE, lock=False) as cloud:
-        for found in export(cloud, kinds, KINDS, wish):
+        exported = export(cloud, kinds, KINDS, wish)
+        if filters and not may_match_none and not any(found.resources for found in exported):
+            raise UserError("the filter matches nothing", remedy="check its spelling")
+        for found in exported:
             of_kind = [r for r in old if r.kind is found.kind]
             result = merge(of_kind, found.resources, found.alive, overwrite_migration_params=overwrite_migration_params)
             write_kind(found.kind, files[found.kind.name], result.resources)
             merged.append((found, result))
-    _show_export(invocation, settings, merged)
+    return _told_of_export(settings, merged)
 
 
 def import_kinds(invocation: Invocation, kinds: Sequence[Kind], filters: Sequence[str], *, dry_run: bool) -> None:
@@ -64,6 +80,8 @@ def import_kinds(invocation: Invocation, kinds: Sequence[Kind], filters: Sequenc
     imported = {kind.name for kind in kinds}
     finishing = [k for k in KINDS if k not in kinds and any(f.after in imported for f in k.fields)]
     found = [*_read(kinds, settings, missing_is_fine=len(kinds) > 1), *_read(finishing, settings, missing_is_fine=True)]
+    if not any((settings.data_dir / kind.file).exists() for kind in kinds):
+        raise UserError(f"{settings.data_dir} has no file of these kinds", remedy="run `os-migrate export` first")
     resources = _chosen(found, settings, filters)
     clock = SystemClock()
     with (
@@ -82,7 +100,10 @@ def import_kinds(invocation: Invocation, kinds: Sequence[Kind], filters: Sequenc
         if dry_run:
             done = [Done(action) for action in plan.actions]
         else:
-            done = carry_out(plan, events, at_a_time=settings.api_calls_parallel, clock=clock)
+            try:
+                done = carry_out(plan, events, at_a_time=settings.api_calls_parallel, clock=clock)
+            except KeyboardInterrupt:
+                raise Interrupted("stopped on request", remedy="the same command again goes on where it was") from None
     _show_import(invocation, done, plan.others, dry_run=dry_run)
     errors = [d.error for d in done if d.error is not None]
     for error in errors:
@@ -142,7 +163,7 @@ def _after(action: Action, name: str) -> str:
     return next(f"`os-migrate import {f.after}`" for f in action.resource.kind.fields if f.name == name)
 
 
-def _show_export(invocation: Invocation, settings: Settings, merged: Iterable[tuple[Found, Merged[Resource]]]) -> None:
+def _told_of_export(settings: Settings, merged: Iterable[tuple[Found, Merged[Resource]]]) -> Told:
     lines: list[str] = []
     results: list[Mapping[str, object]] = []
     for found, result in merged:
@@ -162,7 +183,7 @@ def _show_export(invocation: Invocation, settings: Settings, merged: Iterable[tu
                 "idle_filters": list(found.idle_filters),
             }
         )
-    invocation.show("\n".join(lines), {"kinds": results})
+    return Told(lines, {"kinds": results})
 
 
 SIGNS = {Verb.CREATE: "+", Verb.UPDATE: "~"}

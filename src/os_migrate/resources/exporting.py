@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from os_migrate.errors import UserError
-from os_migrate.files.filters import described, select, select_any
+from os_migrate.files.filters import select, select_any
 from os_migrate.resources.catalog import REFERRED
 from os_migrate.resources.index import Index
 from os_migrate.resources.kind import Kind, Resource
@@ -45,12 +44,7 @@ def export(rest: Rest, kinds: Sequence[Kind], everything: Sequence[Kind], wish: 
         CloudError: the cloud can't be listed.
     """
     index = Index(rest, everything, REFERRED, whole_cloud=wish.whole_cloud)
-    found = [_export(index, kind, wish) for kind in kinds]
-    if wish.one_filter and not any(of_kind.resources for of_kind in found):
-        raise UserError(
-            f"the filter {described(wish.filters[kinds[0].name])} matches nothing", remedy="check its spelling"
-        )
-    return found
+    return [_export(index, kind, wish) for kind in kinds]
 
 
 def _export(index: Index, kind: Kind, wish: Wish) -> Found:

@@ -109,7 +109,7 @@ def carry_out(plan: Import, events: Events, *, at_a_time: int, clock: Clock) -> 
         by_kind.setdefault(action.resource.kind.name, []).append(action)
     done: dict[int, Done] = {}
 
-    def together(actions: Sequence[Action], act: Callable[[Import, Action], None]) -> None:
+    def together(actions: Sequence[Action], act: Callable[[Import, Action], str]) -> None:
         works = [Work(partial(_one, plan, events, action, act)) for action in actions]
         for ended in at_once(works, threads=at_a_time, lanes=[0], stop=clock.stop):
             done[id(ended.action)] = ended
@@ -121,34 +121,42 @@ def carry_out(plan: Import, events: Events, *, at_a_time: int, clock: Clock) -> 
     return [done[id(action)] for action in plan.actions]
 
 
-def _one(plan: Import, events: Events, action: Action, act: Callable[[Import, Action], None], _lane: int) -> Done:
+def _one(plan: Import, events: Events, action: Action, act: Callable[[Import, Action], str], _lane: int) -> Done:
+    what = f"{action.resource.kind.word} {action.resource.name}"
     try:
-        act(plan, action)
+        done = act(plan, action)
     except (CloudError, Unresolved) as error:
-        resource = action.resource
-        events.tell(Note(text=f"{resource.kind.word} {resource.name}: {error}", warning=True))
+        events.tell(Note(text=f"{what}: {error}", warning=True))
         return Done(action, error)
+    if done:
+        events.tell(Note(text=f"{what}: {done}"))
     return Done(action)
 
 
-def _make_or_change(plan: Import, action: Action) -> None:
-    kind = action.resource.kind
+def _make_or_change(plan: Import, action: Action) -> str:
     if action.verb is Verb.CREATE:
-        fields = [entry for entry in kind.fields if not entry.after and entry.write is not Write.NEVER]
-        given = {
-            f.name: value for f in fields if (value := _value(plan, f, action)) is not ABSENT and value != f.default
-        }
-        body = {f.key: given[f.name] for f in fields if f.name in given and f.send is None}
-        thing = kind.make(plan.rest, kind.collection, body)
-        plan.index.put(kind.name, thing)
-        plan.made[id(action)] = str(thing["id"])
-        _send(plan, action, str(thing["id"]), [f for f in fields if f.name in given])
-    elif action.changes:
+        _make(plan, action)
+        return "created"
+    if action.changes:
         _change(plan, action, action.changes)
+        return "updated"
+    return ""
 
 
-def _write_late(plan: Import, action: Action) -> None:
+def _write_late(plan: Import, action: Action) -> str:
     _change(plan, action, action.late)
+    return f"has its {', '.join(change.field for change in action.late)}"
+
+
+def _make(plan: Import, action: Action) -> None:
+    kind = action.resource.kind
+    fields = [entry for entry in kind.fields if not entry.after and entry.write is not Write.NEVER]
+    values = {entry.name: _value(plan, entry, action) for entry in fields}
+    given = [f for f in fields if values[f.name] is not ABSENT and values[f.name] != f.default]
+    thing = kind.make(plan.rest, kind.collection, {f.key: values[f.name] for f in given if f.send is None})
+    plan.index.put(kind.name, thing)
+    plan.made[id(action)] = str(thing["id"])
+    _send(plan, action, str(thing["id"]), given)
 
 
 def _change(plan: Import, action: Action, changes: Sequence[Change]) -> None:
