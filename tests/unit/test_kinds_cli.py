@@ -223,6 +223,7 @@ def test_routes_come_with_the_interfaces_where_kinds_are_imported_one_by_one(run
     furnish_all(run.source)
     run.good("export", *KINDS)
     told = run("import", "networks", "subnets", "routers")
+    assert told.exit_code == 0
     assert "routes will come with `os-migrate import router_interfaces`" in told.err
     (router,) = run.destination.list_of(ROUTERS)
     assert router["routes"] == []
@@ -281,6 +282,7 @@ def test_a_resource_that_fails_stops_only_what_refers_to_it(run):
     ran = run("import", "all")
     assert ran.exit_code == 3
     assert "router way out: FAILED: no quota for routers" in ran.out
+    assert "there is no router 'way out' in this project" in ran.err
     assert "15 created, 5 same, 3 failed" in ran.out
     run.destination.seam.hook = Hook()
     assert "3 created, 20 same" in run.good("import", "all")
@@ -413,6 +415,18 @@ def test_only_what_the_filter_chooses_is_imported(run):
     run.good("export", "networks")
     assert "1 created" in run.good("import", "networks", "--filter", "back")
     assert sorted(n["name"] for n in run.destination.list_of(NETWORKS)) == ["back", "public"]
+
+
+def test_what_cannot_be_told_apart_is_not_imported(run):
+    furnish_all(run.source)
+    run.good("export", *KINDS)
+    run.edit("networks", "back", name="shop")
+    run.edit("routers", "way out", name="")
+    ran = run("import", "networks", "routers")
+    assert ran.exit_code == 2
+    assert "network shop is there twice: the other is at" in ran.err
+    assert "a router has no name" in ran.err
+    assert [n["name"] for n in run.destination.list_of(NETWORKS)] == ["public"]
 
 
 def test_workloads_have_no_dry_run(run):
