@@ -234,6 +234,15 @@ def test_routes_come_with_the_interfaces_where_kinds_are_imported_one_by_one(run
     assert run.good("import", "router_interfaces").splitlines() == ["2 same"]
 
 
+def test_interfaces_alone_are_refused_where_their_router_is_missing(run):
+    furnish_all(run.source)
+    run.good("export", *KINDS)
+    run.good("import", "networks", "subnets")
+    ran = run("import", "router_interfaces")
+    assert ran.exit_code == 2
+    assert "there is no router 'way out' in this project" in ran.err
+
+
 class Dies(Hook):
     """Kill at the n-th change, before or after it had its effect."""
 
@@ -347,6 +356,18 @@ def test_an_export_keeps_what_the_filter_leaves_out(run):
     assert (run.params("networks")["shop"]["mtu"], len(run.params("networks"))) == (1400, 2)
     run.good("export", "networks", "--set", "os_migrate_networks_filter=[{regex: ^sh}]")
     assert run.params("networks")["shop"]["mtu"] == 1200
+
+
+def test_a_reference_to_what_is_not_seen_is_told_and_not_imported_until_it_is_edited(run):
+    furnish(run.source)
+    (back,) = [n for n in run.source.list_of(NETWORKS) if n["name"] == "back"]
+    run.source._shelves["networks"][back["id"]]["qos_policy_id"] = "an administrator's"
+    assert "warning: network back: qos_policy_ref is something" in run.good("export", "networks")
+    ran = run("import", "networks")
+    assert ran.exit_code == 2
+    assert "network 'back': params.qos_policy_ref.name: is missing" in ran.err
+    run.edit("networks", "back", qos_policy_ref=None)
+    run.good("import", "networks")
 
 
 def test_a_filter_that_matches_nothing_is_an_error(run):

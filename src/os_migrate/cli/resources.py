@@ -172,6 +172,10 @@ def _told_of_export(settings: Settings, merged: Iterable[tuple[Found, Merged[Res
         for word, resources in (("added", result.added), ("changed", result.changed), ("gone", result.vanished)):
             lines += [f"  {word:8} {r.name} ({r.id})" for r in resources]
         lines += [f"warning: nothing matches the filter's {entry}" for entry in found.idle_filters]
+        lines += [
+            f"warning: {entry} is something that the project can't see: name it, or make it null"
+            for entry in found.unseen
+        ]
         results.append(
             {
                 "kind": found.kind.name,
@@ -181,6 +185,7 @@ def _told_of_export(settings: Settings, merged: Iterable[tuple[Found, Merged[Res
                 "changed": [r.id for r in result.changed],
                 "vanished": [r.id for r in result.vanished],
                 "idle_filters": list(found.idle_filters),
+                "unseen": list(found.unseen),
             }
         )
     return Told(lines, {"kinds": results})

@@ -28,12 +28,17 @@ class Wish:
 
 @dataclass(frozen=True)
 class Found:
-    """What an export found of a kind; `alive` are the ids of all that there is, those that a filter leaves out among them."""
+    """What an export found of a kind.
+
+    `alive` are the ids of all that there is, those that a filter leaves out among them. `unseen` are references to what the project
+    can't see, so that they have no name.
+    """
 
     kind: Kind
     resources: tuple[Resource, ...]
     alive: AbstractSet[str]
     idle_filters: tuple[str, ...]
+    unseen: tuple[str, ...]
 
 
 def export(rest: Rest, kinds: Sequence[Kind], everything: Sequence[Kind], wish: Wish) -> list[Found]:
@@ -58,7 +63,13 @@ def _export(index: Index, kind: Kind, wish: Wish) -> Found:
     else:
         selection = select(wanted, visible, _filter_name, kind.name.replace("_", " "))
     chosen = sorted(selection.chosen, key=lambda r: (r.name, r.id))
-    return Found(kind, tuple(chosen), {r.id for r in visible}, selection.idle)
+    unseen = [
+        f"{kind.word} {resource.name}: {'.'.join(str(step) for step in reference.path[1:])}"
+        for resource in chosen
+        for reference in resource.refs()
+        if reference.ref.name is None
+    ]
+    return Found(kind, tuple(chosen), {r.id for r in visible}, selection.idle, tuple(unseen))
 
 
 def _filter_name(resource: Resource) -> str:

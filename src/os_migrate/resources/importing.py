@@ -34,7 +34,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Import:
-    """What is about to be done, kind by kind, and where. `others` is what the destination has beside it; `made` are the ids of what was, by action."""
+    """What is about to be done, kind by kind, and where.
+
+    `others` is what the destination has besides, `made` the ids of what was made so far, by action.
+    """
 
     rest: Rest
     index: Index
@@ -52,9 +55,7 @@ def prepare(rest: Rest, resources: Sequence[Resource], kinds: Sequence[Kind], im
         PlanError: with every problem of every kind.
         CloudError: the cloud can't be listed.
     """
-    coming: dict[str, set[str]] = {}
-    for resource in resources:
-        coming.setdefault(resource.kind.name, set()).add(resource.name)
+    coming = {name: {r.name for r in resources if r.kind.name == name} for name in imported}
     index = Index(rest, kinds, REFERRED, coming=coming)
     actions: list[Action] = []
     others: list[str] = []

@@ -188,10 +188,20 @@ def as_said(values: Mapping[str, object]) -> Mapping[str, object]:
 class Kind:
     """A kind of resource.
 
-    `name` is its file, its word on the command line and its filter; `word` is one of it. `info` are pairs of a key of `_info` and
-    the API's. `ours` says which of the things that are listed are resources of the project (`None`: of every project), `hidden` which are
-    none at all (a service made them for itself), `shown` how a thing looks to the table, and `exported_as` what of it is told in a file. `make` creates one. `normal` brings what identifies
-    a resource to one form. `within` is a field that refers to the resource that this one is a part of: what else is in there is told. `filter` is the kind whose filter chooses, by `filtered_by`.
+    name         its file, its word on the command line, its filter; `word` is one of it
+    type         what a resource of the file says it is
+    info         pairs of a key of `_info` and the API's
+    label        what people call one
+    query        what is asked for when its collection is listed
+    ours         whether a thing is the project's own
+    hidden       whether a thing is no resource at all: a service made it for itself
+    shown        a thing as the table is to see it
+    exported_as  what of that is told in a file
+    normal       what identifies a resource, in one form
+    within       a field that refers to what a resource is a part of: what else is in there is told at an import
+    make         creates one from a body
+    filter       the kind whose filter chooses, by the name that `filtered_by` says
+    for_admin    only an administrator can use it: `all` leaves it out
     """
 
     name: str
