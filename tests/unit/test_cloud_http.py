@@ -628,6 +628,8 @@ def test_service_by_one_of_its_other_names_is_not_missing(wire, cloud, kind):
     wire.lose("block-storage")
     wire.token["catalog"].append(_service(kind, CINDER))
     assert cloud.api_versions().missing == ()
+
+
 # Collections ------------------------------------------------------------------------------------------------------------
 
 ROUTERS = neutron("routers")

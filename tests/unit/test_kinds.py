@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from os_migrate.errors import PlanError
-from os_migrate.resources.catalog import KINDS, REFERRED, choose
+from os_migrate.resources.catalog import KINDS, REFERRED, choose_kinds
 from os_migrate.resources.compare import Action, Verb, by_mark, decide, shown
 from os_migrate.resources.exporting import Wish, export
 from os_migrate.resources.files import dump_kind, parse_kind
@@ -63,8 +63,8 @@ def test_a_kind_can_be_told_apart_and_refers_only_backwards_or_to_itself(kind: K
 
 
 def test_all_is_what_needs_no_administrator():
-    assert choose(["all"]) == tuple(kind for kind in KINDS if not kind.for_admin)
-    assert choose(["subnets", "networks"]) == (NETWORKS, SUBNETS)
+    assert choose_kinds(["all"]) == tuple(kind for kind in KINDS if not kind.for_admin)
+    assert choose_kinds(["subnets", "networks"]) == (NETWORKS, SUBNETS)
 
 
 # Shapes -----------------------------------------------------------------------------------------------------------------

@@ -453,7 +453,7 @@ def test_what_cannot_be_told_apart_is_not_imported(run):
 def test_workloads_have_no_dry_run(run):
     ran = run("import", "workloads", "--dry-run")
     assert ran.exit_code == 2
-    assert "os-migrate migrate" in ran.err
+    assert "os-migrate plan" in ran.err
 
 
 # Validate and diff ------------------------------------------------------------------------------------------------------

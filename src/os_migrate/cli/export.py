@@ -15,7 +15,7 @@ from os_migrate.files.resourcefile import Merged, merge
 from os_migrate.files.workloads import WORKLOADS_FILE, read_workloads, write_workloads
 from os_migrate.journal import Journal
 from os_migrate.model import ServerId
-from os_migrate.resources.catalog import ALL, WORKLOADS, choose
+from os_migrate.resources.catalog import ALL, WORKLOADS, choose_kinds
 from os_migrate.resources.workload import Export, export_all
 from os_migrate.session import open_session
 from os_migrate.workload import Workload
@@ -51,7 +51,7 @@ def export_command(
     - `os-migrate export workloads --filter web1 --filter '~^db'`
     """
     invocation = invocation_of(ctx)
-    chosen = choose([word for word in kinds if word != WORKLOADS])
+    chosen = choose_kinds([word for word in kinds if word != WORKLOADS])
     servers_too = WORKLOADS in kinds or ALL in kinds
     told = Told([], {})
     if chosen:

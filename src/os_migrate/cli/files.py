@@ -13,7 +13,7 @@ from os_migrate.errors import PlanError, Problem, UserError
 from os_migrate.files.fileformat import unstructure
 from os_migrate.files.workloads import WORKLOADS_FILE, read_workloads
 from os_migrate.model import Side
-from os_migrate.resources.catalog import ALL, KINDS, WORKLOADS, choose
+from os_migrate.resources.catalog import ALL, KINDS, WORKLOADS, choose_kinds
 from os_migrate.resources.checking import dangling, nameless, twice
 from os_migrate.resources.compare import Change
 from os_migrate.resources.differing import Difference, differences
@@ -49,7 +49,7 @@ def validate(
     invocation = invocation_of(ctx)
     settings = invocation.settings()
     words = kinds or [ALL]
-    chosen = choose([word for word in words if word != WORKLOADS], also_for_admins=True)
+    chosen = choose_kinds([word for word in words if word != WORKLOADS], also_for_admins=True)
     resources: list[Resource] = []
     problems: list[Problem] = []
     counts: dict[str, int] = {}

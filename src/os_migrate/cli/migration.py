@@ -18,7 +18,7 @@ from os_migrate.files.filters import listed, select
 from os_migrate.files.workloads import WORKLOADS_FILE, log_name, read_workloads
 from os_migrate.journal import Attempt
 from os_migrate.model import ServerId, Side
-from os_migrate.resources.catalog import WORKLOADS, choose
+from os_migrate.resources.catalog import WORKLOADS, choose_kinds
 from os_migrate.resources.workload import as_set
 from os_migrate.session import Session, has_journal, open_journal, open_session
 from os_migrate.settings import Settings
@@ -86,12 +86,10 @@ def import_command(
     invocation = invocation_of(ctx)
     first, *names = kinds
     if first != WORKLOADS:
-        import_kinds(invocation, choose(kinds), filters or [], dry_run=dry_run)
+        import_kinds(invocation, choose_kinds(kinds), filters or [], dry_run=dry_run)
         return
     if dry_run:
-        raise UserError(
-            "workloads have no --dry-run", remedy="`os-migrate migrate` checks all before it touches the first"
-        )
+        raise UserError("workloads have no --dry-run", remedy="`os-migrate plan` shows what migrating them would do")
     _migrate(invocation, names, filters or [])
 
 

@@ -39,7 +39,7 @@ WORKLOADS: Final = "workloads"
 """The kind that is no table: `resources.workload` describes servers, and `flow` migrates them."""
 
 
-def choose(words: Sequence[str], *, also_for_admins: bool = False) -> tuple[Kind, ...]:
+def choose_kinds(words: Sequence[str], *, also_for_admins: bool = False) -> tuple[Kind, ...]:
     """Return the kinds that are named, in their order; `all` are those that need no administrator, or really all.
 
     Raises:
