@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from os_migrate.workload import (
     CURRENT,
@@ -54,19 +54,19 @@ class Renamed(str):
     __slots__ = ("origin",)
     origin: str
 
-    def __new__(cls, name: str, origin: str) -> "Renamed":
+    def __new__(cls, name: str, origin: str) -> Self:
         """Return the name, with what it was and by which line."""
         made = super().__new__(cls, name)
         made.origin = origin
         return made
 
+    def __getnewargs__(self) -> tuple[str, str]:
+        """Return what makes a copy."""
+        return str(self), self.origin
+
     def __repr__(self) -> str:
         """Return the name as a message has it."""
-        return f"{str(self)!r} ({self.origin})"
-
-    def __str__(self) -> str:
-        """Return the plain name."""
-        return str.__str__(self)
+        return f"{super().__repr__()} ({self.origin})"
 
 
 @dataclass(frozen=True)
@@ -197,9 +197,7 @@ def _groups(refs: tuple[Ref, ...], rename: Rename) -> tuple[Ref, ...]:
 
 def _port(port: WorkloadPort, rename: Rename) -> WorkloadPort:
     params = port.params
-    fixed = tuple(
-        replace(ip, subnet_ref=_ref(ip.subnet_ref, Kind.SUBNETS, rename)) for ip in params.fixed_ips_refs
-    )
+    fixed = tuple(replace(ip, subnet_ref=_ref(ip.subnet_ref, Kind.SUBNETS, rename)) for ip in params.fixed_ips_refs)
     groups = params.security_group_refs
     params = replace(
         params,

@@ -1,10 +1,13 @@
 """The mapping of names: how its file is read, and what it makes of a workload."""
 
+import json
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 
-from os_migrate.errors import PlanError
+from os_migrate.errors import PlanError, UserError
+from os_migrate.files.config import load_settings
 from os_migrate.files.mapping import parse_mapping, read_mapping
 from os_migrate.mapping import Kind, NameMapping, mapped, references
 from os_migrate.plan import resolve
@@ -94,6 +97,8 @@ def test_a_renamed_name_is_that_name_and_says_in_messages_where_it_is_from():
     name = flavor("\nflavors:\n  a: b\n", "a")
     assert (name, f"{name}", hash(name)) == ("b", "b", hash("b"))
     assert repr(name) == "'b' (a by mapping.yml:3)"
+    assert repr(deepcopy(name)) == repr(name)
+    assert json.dumps(name) == '"b"'
 
 
 # The file ----------------------------------------------------------------------------------------------------------------
@@ -222,3 +227,16 @@ def test_a_plan_says_which_line_gave_a_name_that_is_missing(tmp_path):
     assert "there is no key pair 'bob' (alice by mapping.yml:2) in the destination" in told
     assert "there is no network 'lan' (private by mapping.yml:3) in the destination" in told
     assert "there is no volume type 'ssd' (fast by mapping.yml:4) in the destination" in told
+
+
+def test_where_the_file_is_looked_for(tmp_path):
+    assert load_settings(None, {"os_migrate_data_dir": str(tmp_path)}).mapping_file is None
+    (tmp_path / "mapping.yml").write_text("")
+    assert load_settings(None, {"os_migrate_data_dir": str(tmp_path)}).mapping_file == tmp_path / "mapping.yml"
+    named = {"os_migrate_data_dir": str(tmp_path), "os_migrate_mapping_file": "other.yml"}
+    assert load_settings(None, named).mapping_file == tmp_path / "other.yml"
+
+
+def test_a_file_that_is_named_must_be_there(tmp_path):
+    with pytest.raises(UserError, match="there is no"):
+        read_mapping(tmp_path / "other.yml")

@@ -116,7 +116,9 @@ def _text(value: object) -> str:
     """Read a name; a number would not be written back as it stands (1.10), so it is refused."""
     if isinstance(value, str) and value:
         return value
-    raise BadValueError(f"a name must be text, and in quotes if it looks like something else; here is {described(value)}")
+    raise BadValueError(
+        f"a name must be text, and in quotes if it looks like something else; here is {described(value)}"
+    )
 
 
 def _refuse_bad_regex(entry: Entry) -> None:
