@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from os_migrate.workload import (
     CURRENT,
+    BootVolumeParams,
     FloatingIpMode,
     Ref,
     VolumeParams,
@@ -60,9 +61,9 @@ class Renamed(str):
         made.origin = origin
         return made
 
-    def __getnewargs__(self) -> tuple[str, str]:
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
         """Return what makes a copy."""
-        return str(self), self.origin
+        return type(self), (str(self), self.origin)
 
     def __repr__(self) -> str:
         """Return the name as a message has it."""
@@ -144,13 +145,14 @@ def references(workload: Workload) -> set[tuple[Kind, str]]:
         params = replace(params, floating_ips=())
     if not migration.data_copy:
         params = replace(params, volumes=())
+        migration = replace(migration, boot_volume_params=BootVolumeParams())
     found: set[tuple[Kind, str]] = set()
 
     def note(kind: Kind, name: str) -> str:
         found.add((kind, name))
         return name
 
-    _renamed(replace(workload, params=params), note)
+    _renamed(replace(workload, params=params, migration=migration), note)
     return found
 
 

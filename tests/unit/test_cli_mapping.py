@@ -9,8 +9,22 @@ from os_migrate.files.mapping import parse_mapping
 from os_migrate.files.workloads import write_workloads
 from os_migrate.mapping import Kind
 from tests.fakes.scene import Scene
+from tests.fakes.seam import Call, Hook, Killed
 from tests.fakes.workloads import Shape
 from tests.unit.test_cli import Commands, outcomes_of
+
+
+class KillBefore(Hook):
+    """Die before the first call of a kind to the destination."""
+
+    def __init__(self, verb: str) -> None:
+        super().__init__()
+        self._verb = verb
+
+    def before(self, call: Call) -> None:
+        if (call.where, call.verb) == ("destination", self._verb):
+            raise Killed(str(call))
+        super().before(call)
 
 
 @pytest.fixture
@@ -70,6 +84,16 @@ def test_a_mistake_in_the_mapping_ends_every_command_that_needs_it(run):
         assert done.exit_code == 2
         assert "unknown section flavours" in done.err
     run.scene.assert_as_before()
+
+
+def test_resume_reads_the_mapping_and_an_attempt_keeps_the_names_that_it_began_with(scene, run):
+    with pytest.raises(Killed):
+        scene.migrate(KillBefore("create_volume"))
+    scene.seam.hook = Hook()
+    write(run, "flavours: {}\n")
+    assert "unknown section flavours" in run("resume").err
+    write(run, "flavors: [{default: gone}]\n")
+    assert outcomes_of(run.json("resume")) == {"web 0": "migrated"}
 
 
 # The command -------------------------------------------------------------------------------------------------------------

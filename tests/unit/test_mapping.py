@@ -1,17 +1,20 @@
 """The mapping of names: how its file is read, and what it makes of a workload."""
 
 import json
+import re
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from os_migrate.errors import PlanError, UserError
 from os_migrate.files.config import load_settings
 from os_migrate.files.mapping import parse_mapping, read_mapping
-from os_migrate.mapping import Kind, NameMapping, mapped, references
+from os_migrate.mapping import NULL_MEANS, Kind, NameMapping, mapped, references
 from os_migrate.plan import resolve
 from os_migrate.preflight import take_inventory
+from os_migrate.twin import server_spec
 from os_migrate.workload import BootVolumeParams, FloatingIpMode, Ref
 from tests.fakes.scene import Scene
 from tests.fakes.workloads import BY_NAME
@@ -217,6 +220,12 @@ def test_an_image_that_is_copied_and_a_skipped_floating_network_are_not_needed(t
     assert (Kind.NETWORKS, "public") not in found
 
 
+def test_where_nothing_is_copied_no_volume_type_and_zone_are_needed(tmp_path):
+    workload = rich(tmp_path)
+    found = references(replace(workload, migration=replace(workload.migration, data_copy=False)))
+    assert {Kind.VOLUME_TYPES, Kind.VOLUME_AVAILABILITY_ZONES} & {kind for kind, _ in found} == set()
+
+
 def test_a_plan_says_which_line_gave_a_name_that_is_missing(tmp_path):
     scene = Scene(tmp_path, KEPT)
     wrong = "flavors: {m1.small: huge}\nkeypairs: {alice: bob}\nnetworks: {private: lan}\nvolume_types: {fast: ssd}"
@@ -240,3 +249,37 @@ def test_where_the_file_is_looked_for(tmp_path):
 def test_a_file_that_is_named_must_be_there(tmp_path):
     with pytest.raises(UserError, match="there is no"):
         read_mapping(tmp_path / "other.yml")
+
+
+def test_a_twin_gets_key_and_zone_as_they_were_resolved(tmp_path):
+    scene = Scene(tmp_path, KEPT)
+    (workload,) = scene.workloads
+    workload = replace(workload, params=replace(workload.params, availability_zone="mars"))
+    scene.destination.add_keypair("bob")
+    zone = scene.destination.availability_zones()[0].name
+    begun = mapped(workload, mapping(f"keypairs: {{alice: bob}}\navailability_zones: {{mars: {zone}}}"))
+    target = resolve(begun, take_inventory(scene.destination))
+    spec = server_spec(workload, target, (), ())
+    assert (spec.key_name, spec.availability_zone) == ("bob", zone)
+
+
+# Documented --------------------------------------------------------------------------------------------------------------
+PAGE = (Path(__file__).parents[2] / "docs" / "mapping.md").read_text(encoding="utf-8")
+
+
+def test_the_documented_example_does_what_it_says():
+    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    rules = parse_mapping(example, "mapping.yml")
+    assert [rules.name(Kind.FLAVORS, n) for n in ("m1.tiny", "m1.large", "x")] == ["gp.small", "gp.large", "gp.medium"]
+    assert [rules.name(Kind.SECURITY_GROUPS, n) for n in ("default", "web")] == ["base", "web"]
+    assert rules.name(Kind.AVAILABILITY_ZONES, "az1") is None
+    assert [rules.name(Kind.VOLUME_TYPES, n) for n in ("ssd", "legacy")] == ["fast", None]
+    assert "flavor 'gp.xlarge' (m1.xlarge by mapping.yml:3)" in PAGE
+    assert rules.kinds[Kind.FLAVORS].regexes[0].where == "mapping.yml:3"
+
+
+def test_every_section_is_documented_with_what_null_means():
+    rows = {kind: row for row in PAGE.splitlines() if row.startswith("| `") for kind in re.findall(r"`(\w+)`", row)}
+    assert set(rows) == set(Kind)
+    for kind in Kind:
+        assert NULL_MEANS.get(kind, "refused") in rows[kind]

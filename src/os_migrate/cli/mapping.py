@@ -82,7 +82,7 @@ def mapping(
     For example:
 
     - `os-migrate mapping --destination`
-    - `os-migrate mapping --suggest > my-project/mapping.yml`
+    - `os-migrate mapping --suggest`
     """
     invocation = invocation_of(ctx)
     settings = invocation.settings()
