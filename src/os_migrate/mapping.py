@@ -80,11 +80,11 @@ class Entry:
     regex: bool = False
 
     def target(self, name: str) -> str | None:
-        """Return what a name becomes that this entry matches."""
+        """Return what a name becomes that this entry matches; itself, if a pattern's groups leave nothing of it: "" is no name."""
         if self.to is None:
             return None
         match = re.fullmatch(self.source, name) if self.regex else None
-        return match.expand(self.to) if match else self.to
+        return match.expand(self.to) or name if match else self.to
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import os_migrate
 from os_migrate.errors import PlanError, UserError
 from os_migrate.files.config import load_settings
 from os_migrate.files.mapping import parse_mapping, read_mapping
@@ -74,6 +75,10 @@ def test_a_pattern_rewrites_with_its_groups():
 
 def test_a_pattern_must_match_the_whole_name():
     assert flavor("flavors: [{regex: 'm1', to: gp}]", "m1.small") == "m1.small"
+
+
+def test_a_pattern_that_leaves_nothing_of_a_name_leaves_it_as_it_is():
+    assert flavor(r"flavors: [{regex: 'old(.*)', to: '\1'}]", "old") == "old"
 
 
 def test_an_exact_name_wins_over_a_pattern_before_it_and_a_pattern_over_a_default():
@@ -261,6 +266,12 @@ def test_a_twin_gets_key_and_zone_as_they_were_resolved(tmp_path):
     target = resolve(begun, take_inventory(scene.destination))
     spec = server_spec(workload, target, (), ())
     assert (spec.key_name, spec.availability_zone) == ("bob", zone)
+
+
+def test_workloads_are_read_for_the_destination_at_one_place():
+    source = Path(os_migrate.__file__).parent
+    readers = {f.name for f in source.glob("**/*.py") if re.search(r"\bas_set\(", f.read_text(encoding="utf-8"))}
+    assert readers == {"workload.py", "wanted.py"}, "who reads them otherwise forgets the mapping"
 
 
 # Documented --------------------------------------------------------------------------------------------------------------
