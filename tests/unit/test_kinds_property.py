@@ -102,7 +102,7 @@ def exported(cloud: FakeCloud) -> list[Resource]:
     ]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(projects)
 def test_any_project_arrives_as_it_was(project):
     source, destination = (FakeCloud(name, FakeClock()) for name in ("source", "destination"))

@@ -15,11 +15,11 @@ from os_migrate.cli.resources import KIND_WORDS, import_kinds
 from os_migrate.errors import UserError
 from os_migrate.events import Events, Note
 from os_migrate.files.filters import listed, select
-from os_migrate.files.workloads import WORKLOADS_FILE, log_name, read_workloads
+from os_migrate.files.workloads import WORKLOADS_FILE, log_name
 from os_migrate.journal import Attempt
 from os_migrate.model import ServerId, Side
 from os_migrate.resources.catalog import WORKLOADS, choose_kinds
-from os_migrate.resources.workload import as_set
+from os_migrate.resources.wanted import wanted_workloads
 from os_migrate.session import Session, has_journal, open_journal, open_session
 from os_migrate.settings import Settings
 from os_migrate.workload import Workload
@@ -105,7 +105,7 @@ def resume(ctx: typer.Context, which: Attempts = None) -> None:
 
     def act(session: Session, attempts: Sequence[Attempt]) -> list[Outcome]:
         file = session.settings.data_dir / WORKLOADS_FILE
-        workloads = [as_set(w, session.settings.workloads) for w in read_workloads(file)] if file.exists() else []
+        workloads = wanted_workloads(session.settings) if file.exists() else []
         return batch.resume(session.world, session.journal, attempts, workloads, session.settings)
 
     _take_up(invocation_of(ctx), which or [], act)
@@ -159,7 +159,7 @@ def choose(settings: Settings, names: Sequence[str], filters: Sequence[str]) -> 
     Raises:
         UserError: a name or a filter matches nothing, or the file can't be used.
     """
-    everything = [as_set(w, settings.workloads) for w in read_workloads(settings.data_dir / WORKLOADS_FILE)]
+    everything = wanted_workloads(settings)
     selection = select(settings.filter("workloads"), everything, lambda w: w.name, "servers in workloads.yml")
     if filters:
         selection = select(filter_of(filters), everything, lambda w: w.name, "servers in workloads.yml")

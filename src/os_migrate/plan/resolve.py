@@ -45,13 +45,18 @@ class FloatingIpTarget:
 
 @dataclass(frozen=True)
 class Target:
-    """What a workload becomes in the destination: every reference resolved."""
+    """What a workload becomes in the destination: every reference resolved.
+
+    An attempt keeps it, whatever becomes of the operator's files meanwhile.
+    """
 
     flavor_id: FlavorId
     image_id: ImageId | None
     ports: tuple[PortSpec, ...]
     floating_ips: tuple[FloatingIpTarget, ...]
     security_group_names: tuple[str, ...]
+    key_name: str | None = None
+    availability_zone: str | None = None
 
 
 def resolve(workload: Workload, inventory: Inventory) -> Target:
@@ -91,6 +96,8 @@ def resolve(workload: Workload, inventory: Inventory) -> Target:
         ports=tuple(_port(port, workload, look) for port in params.ports),
         floating_ips=tuple(_floating_ips(workload, look)),
         security_group_names=tuple(ref.name or "" for ref in params.security_group_refs),
+        key_name=params.key_name,
+        availability_zone=params.availability_zone,
     )
     if look.problems:
         raise PlanError(look.problems)
