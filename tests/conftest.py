@@ -3,6 +3,10 @@
 import signal
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # how long a case takes says more of the machine than of the code
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -87,6 +87,29 @@ def open_session(
             timeout_s=settings.workloads.timeout_s,
         )
         yield Session(settings, journal, world, sides)
+
+
+@contextmanager
+def open_cloud(settings: Settings, events: Events, side: Side, *, lock: bool) -> Iterator[Cloud]:
+    """Open one cloud for the files of a data dir: they belong to the source's project.
+
+    Raises:
+        UserError: the data dir can't be used, or belongs to another project.
+        CloudError: the cloud can't be reached, or refuses the credentials.
+    """
+    prepare_data_dir(settings.data_dir)
+    cloud = clouds.connect(
+        settings.source if side is Side.SOURCE else settings.destination,
+        settings.clouds_path,
+        name=side,
+        tell=events.tell_of_work,
+        calls_at_once=settings.api_calls_parallel,
+    )
+    project_id = cloud.project_id()
+    if side is Side.SOURCE:
+        claim(settings.data_dir, project_id)
+    with locked(settings.data_dir) if lock else nullcontext():
+        yield cloud
 
 
 def _log_in(source: Cloud, destination: Cloud) -> str:

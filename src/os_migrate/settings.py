@@ -149,6 +149,7 @@ class Settings:
 
     data_dir: Path
     clouds_path: Path | None = None
+    mapping_file: Path | None = None
     source: CloudSettings = CloudSettings(cloud="src")
     destination: CloudSettings = CloudSettings(cloud="dst")
     source_host: HostSettings = HostSettings(host_name="os_migrate_conv_src")

@@ -3,12 +3,27 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from lab import scenario
+
+
+@contextmanager
+def flavor_for_no_hypervisor() -> Iterator[str]:
+    """Have a flavor in the destination whose disk no hypervisor there can hold; nothing but the scheduler finds out."""
+    admin = scenario.connect("dst-admin")
+    flavor = admin.compute.create_flavor(name="enormous", ram=512, vcpus=1, disk=100_000)
+    try:
+        yield flavor.name
+    finally:
+        admin.compute.delete_flavor(flavor)
+
 
 SLOWLY = ("--set", "os_migrate_bandwidth_limit=24")
 """Lets 96 MiB take half a minute, so that whoever wants to meet a copy does."""

@@ -97,6 +97,7 @@ def fake_place() -> Place:
     clock = FakeClock()
     cloud = FakeCloud("fake", clock)
     cloud.add_volume_type("default")
+    cloud.make_default_group()
     network = cloud.add_network("net1", "10.0.0.0/24")
     external = cloud.add_network("public", "172.31.11.0/24", is_external=True)
     return Place(

@@ -122,9 +122,9 @@ class FakeHost:
 
     def attempts(self) -> list[HostedAttempt]:
         with self.cloud.seam.call(self._name, "attempts", mutates=False):
-            ids = {unit.job.attempt for unit in self.units.values()} | self.held
+            ids = {unit.job.attempt for unit in list(self.units.values())} | self.held
             return [
-                HostedAttempt(a, tuple(n for n, u in self.units.items() if u.job.attempt == a), a in self.held)
+                HostedAttempt(a, tuple(n for n, u in list(self.units.items()) if u.job.attempt == a), a in self.held)
                 for a in sorted(ids)
             ]
 
@@ -140,7 +140,7 @@ class FakeHost:
 
     def go_on(self) -> None:
         """Let every job do what it does as time passes, and fail those whose needs are gone."""
-        for unit in self.units.values():
+        for unit in list(self.units.values()):
             if unit.state.status is JobStatus.RUNNING:
                 was = unit.state
                 lacking = self._lacking(unit.job)
@@ -204,7 +204,7 @@ class FakeHost:
         return ScanResult(digest(data, size_gib) if sender.with_digest else "", len(data), len(data), 1)
 
     def _running(self) -> list[Job]:
-        return [u.job for u in self.units.values() if u.state.status is JobStatus.RUNNING]
+        return [u.job for u in list(self.units.values()) if u.state.status is JobStatus.RUNNING]
 
     def _peer(self) -> "FakeHost":
         assert self.peer is not None
@@ -212,7 +212,7 @@ class FakeHost:
 
     def check(self) -> None:
         """Note a volume that is taken away under a job of ours that still uses it."""
-        for unit in self.units.values():
+        for unit in list(self.units.values()):
             job, running = unit.job, unit.state.status is JobStatus.RUNNING
             if running and isinstance(job, ScanJob | ExportJob | SendJob | CopyJob) and not self._sees(job.volume_id):
                 self.violations.append(f"{job.unit} runs, and {job.volume_id} is gone")

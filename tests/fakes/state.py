@@ -140,6 +140,7 @@ class State:
         self.encrypting: set[str] = set()  # the names of volume types that encrypt: no tenant is told
         self.extensions = EXTENSIONS
         self.has_hostnames = True
+        self._shelves: dict[str, dict[str, dict[str, Any]]] = {}
         clock.listeners.append(self._pass_time)
 
     @property

@@ -11,7 +11,7 @@ import requests_mock
 import stamina
 
 from os_migrate.cloud import connect
-from os_migrate.cloud.calls import Api, Service
+from os_migrate.cloud.calls import Api
 from os_migrate.errors import CloudError, CloudUnavailable, NotFound, UserError
 from os_migrate.model import (
     AddressPair,
@@ -35,6 +35,8 @@ from os_migrate.model import (
     VolumeId,
     VolumeSpec,
 )
+from os_migrate.resources.neutron import neutron
+from os_migrate.rest import Collection, Scope, Service
 from os_migrate.settings import CloudSettings
 from tests.fakes.seam import FakeClock
 
@@ -729,3 +731,57 @@ def test_service_by_one_of_its_other_names_is_not_missing(wire, cloud, kind):
     wire.lose("block-storage")
     wire.token["catalog"].append(_service(kind, CINDER))
     assert cloud.api_versions().missing == ()
+
+
+# Collections ------------------------------------------------------------------------------------------------------------
+
+ROUTERS = neutron("routers")
+USERS = Collection(Service.IDENTITY, "/users", "users", "user", update="PATCH")
+
+
+def test_the_scope_is_read_from_the_token(wire, cloud):
+    assert cloud.scope() == Scope("shop-id", "shop", "Default")
+
+
+def test_a_collection_is_listed_page_by_page_with_its_query(wire, cloud):
+    more = [{"rel": "next", "href": "..."}]
+    pages = [{"routers": [{"id": "r1"}], "routers_links": more}, {"routers": [{"id": "r2"}]}]
+    wire.mocker.get(f"{NEUTRON}/v2.0/routers", [{"json": page} for page in pages])
+    assert [r["id"] for r in cloud.list_of(ROUTERS, {"name": "x"})] == ["r1", "r2"]
+    assert [r.qs for r in wire.asked("GET", f"{NEUTRON}/v2.0/routers")] == [
+        {"name": ["x"]},
+        {"name": ["x"], "marker": ["r1"]},
+    ]
+
+
+def test_a_collection_that_is_not_there_is_empty(wire, cloud):
+    wire.mocker.get(f"{NEUTRON}/v2.0/routers", status_code=404)
+    assert cloud.list_of(ROUTERS) == []
+
+
+def test_a_thing_is_wrapped_and_unwrapped(wire, cloud):
+    wire.mocker.post(f"{NEUTRON}/v2.0/routers", json={"router": {"id": "r1"}}, status_code=201)
+    wire.mocker.put(f"{NEUTRON}/v2.0/routers/r1", json={"router": {"id": "r1", "name": "b"}})
+    wire.mocker.put(f"{NEUTRON}/v2.0/routers/r1/tags", json={"tags": ["t"]})
+    assert cloud.create_in(ROUTERS, {"name": "a"}) == {"id": "r1"}
+    assert wire.body("POST", f"{NEUTRON}/v2.0/routers") == {"router": {"name": "a"}}
+    assert cloud.update_in(ROUTERS, "r1", {"name": "b"})["name"] == "b"
+    assert wire.body("PUT", f"{NEUTRON}/v2.0/routers/r1") == {"router": {"name": "b"}}
+    assert cloud.act_on(ROUTERS, "r1", "tags", {"tags": ["t"]}) == {"tags": ["t"]}
+
+
+def test_what_keystone_has_is_changed_by_patch(wire, cloud):
+    wire.mocker.patch(f"{ROOT}/identity/v3/users/u1", json={"user": {"id": "u1"}})
+    assert cloud.update_in(USERS, "u1", {"name": "b"}) == {"id": "u1"}
+
+
+def test_a_thing_is_created_once_even_if_the_answer_is_lost(wire, cloud):
+    wire.mocker.post(f"{NEUTRON}/v2.0/routers", status_code=503)
+    with pytest.raises(CloudUnavailable):
+        cloud.create_in(ROUTERS, {"name": "a"})
+    assert len(wire.asked("POST", f"{NEUTRON}/v2.0/routers")) == 1
+
+
+def test_what_is_deleted_already_is_fine(wire, cloud):
+    wire.mocker.delete(f"{NEUTRON}/v2.0/routers/r1", status_code=404)
+    cloud.delete_from(ROUTERS, "r1")

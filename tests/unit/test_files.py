@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from os_migrate.errors import PlanError, UserError
 from os_migrate.files.durable import write_atomically
-from os_migrate.files.workloads import dump_workloads, log_name, merge, parse_workloads, read_workloads, write_workloads
+from os_migrate.files.resourcefile import merge
+from os_migrate.files.workloads import dump_workloads, log_name, parse_workloads, read_workloads, write_workloads
 from os_migrate.model import ServerId
 from os_migrate.workload import FloatingIpMode, MigrationParams, Ref, VolumeChoice, Workload
 
@@ -235,8 +236,8 @@ def test_an_export_keeps_edits_and_order_and_forgets_what_is_gone(example):
     new = [changed(example, "s9", "zz"), changed(example, "s8", "aa"), changed(example, "s1", "new name")]
     alive = {ServerId(i) for i in ("s1", "s3", "s8", "s9")}
     merged = merge([filtered, gone, edited], new, alive, overwrite_migration_params=False)
-    assert [w.id for w in merged.workloads] == ["s3", "s1", "s8", "s9"]
-    assert merged.workloads[1] == changed(edited, name="new name")
+    assert [w.id for w in merged.resources] == ["s3", "s1", "s8", "s9"]
+    assert merged.resources[1] == changed(edited, name="new name")
     assert [w.id for w in merged.added] == ["s8", "s9"]
     assert [w.id for w in merged.changed] == ["s1"]
     assert merged.vanished == (gone,)
@@ -245,12 +246,12 @@ def test_an_export_keeps_edits_and_order_and_forgets_what_is_gone(example):
 def test_an_export_overwrites_edits_if_told_to(example):
     edited = changed(example, "s1", mode=FloatingIpMode.SKIP)
     merged = merge([edited], [changed(example, "s1")], {ServerId("s1")}, overwrite_migration_params=True)
-    assert merged.workloads[0].migration.floating_ip_mode is FloatingIpMode.AUTO
+    assert merged.resources[0].migration.floating_ip_mode is FloatingIpMode.AUTO
 
 
 def test_the_same_export_again_changes_nothing(example):
     merged = merge([example], [example], {example.id}, overwrite_migration_params=False)
-    assert merged.workloads == (example,)
+    assert merged.resources == (example,)
     assert (merged.added, merged.changed, merged.vanished) == ((), (), ())
 
 

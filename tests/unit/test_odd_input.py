@@ -57,7 +57,8 @@ def test_servers_of_one_name_are_told_apart_by_id(tmp_path, monkeypatch):
 
 def test_server_in_error_of_the_same_name_in_the_destination_is_nobody(tmp_path, monkeypatch):
     scene = Scene(tmp_path, RICH)
-    spec = Server(ServerId("broken"), "web 0", ServerStatus.ERROR, raw_status="ERROR", fault="No valid host")
+    flavor = scene.workloads[0].params.flavor_ref.name
+    spec = Server(ServerId("broken"), "web 0", ServerStatus.ERROR, "ERROR", fault="No valid host", flavor_name=flavor)
     scene.destination._machines[spec.id] = type(next(iter(scene.source._machines.values())))(spec, 0.0, None)
     scene.before = scene.picture()
     scene.assert_migrated(scene.migrate())

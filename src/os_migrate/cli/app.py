@@ -155,11 +155,13 @@ def global_options(
 
     The usual order:
 
-    1. `os-migrate hosts deploy` makes a conversion host in each cloud
-    2. `os-migrate export workloads` describes the servers in `workloads.yml`: look at it, edit it
-    3. `os-migrate plan` shows what will be done, how long it takes, and all that is in the way
-    4. `os-migrate migrate` migrates them; servers must be stopped, or the settings say to stop them
-    5. `os-migrate hosts delete`
+    1. `os-migrate export all` describes what is there, in a file a kind: look at them, edit them
+    2. `os-migrate import all` makes networks, routers, security groups... in the destination
+    3. `os-migrate hosts deploy` makes a conversion host in each cloud
+    4. `os-migrate export workloads` describes the servers in `workloads.yml` as they are now
+    5. `os-migrate plan` shows what will be done, how long it takes, and all that is in the way
+    6. `os-migrate migrate` migrates them; servers must be stopped, or the settings say to stop them
+    7. `os-migrate hosts delete`
 
     `os-migrate status` shows where everything is; `verify` repeats the proof; `resume` and `rollback` are for what was interrupted. Each command can
     be repeated: what is done is left alone. The options below may also stand behind the command.

@@ -11,19 +11,18 @@ from os_migrate.batch import Outcome, Result
 from os_migrate.cli.app import Invocation, app, filter_of, invocation_of, reporting
 from os_migrate.cli.failure import error_fields, error_text
 from os_migrate.cli.meter import duration, size
+from os_migrate.cli.resources import KIND_WORDS, import_kinds
 from os_migrate.errors import UserError
 from os_migrate.events import Events, Note
 from os_migrate.files.filters import listed, select
-from os_migrate.files.workloads import WORKLOADS_FILE, log_name, read_workloads
+from os_migrate.files.workloads import WORKLOADS_FILE, log_name
 from os_migrate.journal import Attempt
 from os_migrate.model import ServerId, Side
-from os_migrate.resources.workload import as_set
+from os_migrate.resources.catalog import WORKLOADS, choose_kinds
+from os_migrate.resources.wanted import wanted_workloads
 from os_migrate.session import Session, has_journal, open_journal, open_session
 from os_migrate.settings import Settings
 from os_migrate.workload import Workload
-
-import_app = typer.Typer(no_args_is_help=True, help="Make in the destination what the files describe.")
-app.add_typer(import_app, name="import")
 
 Filters = Annotated[
     list[str] | None,
@@ -54,14 +53,44 @@ def migrate(ctx: typer.Context, names: Names = None, *, filters: Filters = None)
     _migrate(invocation_of(ctx), names or [], filters or [])
 
 
-@import_app.command("workloads")
+@app.command("import", no_args_is_help=True)
 @reporting
-def import_workloads(ctx: typer.Context, names: Names = None, *, filters: Filters = None) -> None:
-    """Migrate the servers that `workloads.yml` describes: another name of `os-migrate migrate`.
+def import_command(
+    ctx: typer.Context,
+    kinds: Annotated[
+        list[str],
+        typer.Argument(metavar="KIND...|all", help=f"{KIND_WORDS}, or all; or `workloads`, and which servers."),
+    ],
+    *,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter", metavar="NAME|~REGEX", help="Only what is called so; can be repeated. [default: the settings']"
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be made and changed.")] = False,
+) -> None:
+    """Make in the destination what the files describe: one file a kind of resource.
 
-    Example: `os-migrate import workloads --filter '~^db'`
+    Kinds are made in the order in which they need one another, after everything was checked. What is there already is left
+    alone, or updated where it differs, so the same command again is the retry; nothing is ever deleted. `all` is every kind that
+    needs no administrator, but for workloads: servers are migrated when the rest is there, by `os-migrate migrate`, which
+    `os-migrate import workloads` is another name of.
+
+    For example:
+
+    - `os-migrate import all --dry-run`
+    - `os-migrate import networks subnets`
+    - `os-migrate import workloads web1 --filter '~^db'`
     """
-    _migrate(invocation_of(ctx), names or [], filters or [])
+    invocation = invocation_of(ctx)
+    first, *names = kinds
+    if first != WORKLOADS:
+        import_kinds(invocation, choose_kinds(kinds), filters or [], dry_run=dry_run)
+        return
+    if dry_run:
+        raise UserError("workloads have no --dry-run", remedy="`os-migrate plan` shows what migrating them would do")
+    _migrate(invocation, names, filters or [])
 
 
 @app.command()
@@ -76,7 +105,7 @@ def resume(ctx: typer.Context, which: Attempts = None) -> None:
 
     def act(session: Session, attempts: Sequence[Attempt]) -> list[Outcome]:
         file = session.settings.data_dir / WORKLOADS_FILE
-        workloads = [as_set(w, session.settings.workloads) for w in read_workloads(file)] if file.exists() else []
+        workloads = wanted_workloads(session.settings) if file.exists() else []
         return batch.resume(session.world, session.journal, attempts, workloads, session.settings)
 
     _take_up(invocation_of(ctx), which or [], act)
@@ -130,7 +159,7 @@ def choose(settings: Settings, names: Sequence[str], filters: Sequence[str]) -> 
     Raises:
         UserError: a name or a filter matches nothing, or the file can't be used.
     """
-    everything = [as_set(w, settings.workloads) for w in read_workloads(settings.data_dir / WORKLOADS_FILE)]
+    everything = wanted_workloads(settings)
     selection = select(settings.filter("workloads"), everything, lambda w: w.name, "servers in workloads.yml")
     if filters:
         selection = select(filter_of(filters), everything, lambda w: w.name, "servers in workloads.yml")

@@ -5,6 +5,7 @@ calls         one call: retried where that is safe, counted, its errors translat
 waiting       look again and again until it is so
 views         what the services answer -> the words of `model`
 compute, block, image, network, hosting    the calls themselves, a module a service
+rest          any collection, for the kinds of resources
 attach        Nova and Cinder together
 quotas        what each of them says that there may be
 """
@@ -17,6 +18,7 @@ from os_migrate.cloud.connection import open_with, region_opener
 from os_migrate.cloud.hosting import Hosting
 from os_migrate.cloud.image import Images
 from os_migrate.cloud.quotas import Quotas
+from os_migrate.cloud.rest import Rest
 from os_migrate.events import Note
 from os_migrate.settings import CloudSettings
 from os_migrate.world import Clock, SystemClock
@@ -24,8 +26,8 @@ from os_migrate.world import Clock, SystemClock
 __all__ = ["OpenStackCloud", "connect"]
 
 
-class OpenStackCloud(Quotas, Images, Hosting):
-    """One project in one cloud, as an ordinary tenant: `world.Cloud` and `hosts.deploy.HostingCloud`."""
+class OpenStackCloud(Quotas, Images, Hosting, Rest):
+    """One project in one cloud, as an ordinary tenant: `world.Cloud`, `rest.Rest` and `hosts.deploy.HostingCloud`."""
 
     @property
     def name(self) -> str:

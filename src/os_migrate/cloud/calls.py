@@ -2,7 +2,7 @@
 
     answer                                 raised
     404                                    NotFound
-    no answer, 429, 500, 502, 503, 504     CloudUnavailable   (GET, PUT and DELETE were tried again before)
+    no answer, 429, 500, 502, 503, 504     CloudUnavailable   (GET, PUT, PATCH and DELETE were tried again before)
     any other 4xx or 5xx                   Refused, a CloudError with the service's own words and the request's id
 
 Each try after the first is told. A POST is never sent twice here: the first may have been obeyed. The runner looks before it does it again.
@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import stamina
@@ -26,9 +25,8 @@ from requests import RequestException, Response
 from os_migrate.cloud.refusals import Refused, Unanswered, refusal, unanswered
 from os_migrate.errors import CloudError
 from os_migrate.events import Note
+from os_migrate.rest import Json, Scope, Service
 from os_migrate.world import Clock
-
-Json = dict[str, Any]
 
 CALLS_AT_ONCE = 8
 """More wait here for their turn: what a tenant may ask of an API at a time, its operator knows; a few hurt nobody."""
@@ -37,15 +35,6 @@ ATTEMPTS = 5
 RETRYING_S = 60.0
 TIMEOUT_S = (10, 120)
 """To connect, and between bytes: Nova holds an attach request until its compute host has answered."""
-
-
-class Service(StrEnum):
-    """The services that are used, as openstacksdk names their proxies."""
-
-    COMPUTE = "compute"
-    BLOCK = "block_storage"
-    IMAGE = "image"
-    NETWORK = "network"
 
 
 @dataclass(frozen=True)
@@ -89,10 +78,7 @@ class Api:
             with attempt, self._calling("authenticate"):
                 project_id: str | None = self._connection().session.get_project_id()
         if not project_id:
-            raise CloudError(
-                f"{self.name}: the credentials are not scoped to a project",
-                remedy="name a project in the auth settings",
-            )
+            raise self._unscoped()
         return project_id
 
     def missing_services(self) -> tuple[str, ...]:
@@ -103,6 +89,21 @@ class Api:
                 kinds = [service.replace("_", "-") for service in Service]
                 return tuple(kind for kind in kinds if not connection.endpoint_for(kind))
         raise AssertionError("stamina returns or raises")
+
+    def scope(self) -> Scope:
+        """Return the project that the credentials are scoped to, with its name and its domain's."""
+        for attempt in self._attempts():
+            with attempt, self._calling("authenticate"):
+                session = self._connection().session
+                auth: Any = session.auth
+                access = auth.get_access(session)
+        if not access.project_id:
+            raise self._unscoped()
+        return Scope(access.project_id, access.project_name or "", access.project_domain_name or "")
+
+    def _unscoped(self) -> CloudError:
+        what = f"{self.name}: the credentials are not scoped to a project"
+        return CloudError(what, remedy="name a project in the auth settings")
 
     def microversion(self, service: Service, highest: str) -> str | None:
         """Return the highest microversion, up to `highest`, that the service offers; None where it has none.
@@ -166,6 +167,10 @@ class Api:
     def put(self, service: Service, path: str, doing: str, body: Json) -> Json:
         """Replace something: doing it twice is the same as once."""
         return self._again(service, "PUT", path, doing, body=body).body
+
+    def patch(self, service: Service, path: str, doing: str, body: Json) -> Json:
+        """Change the given fields of something: doing it twice is the same as once."""
+        return self._again(service, "PATCH", path, doing, body=body).body
 
     def delete(self, service: Service, path: str, doing: str, *, microversion: str | None = None) -> None:
         """Delete something. Raise NotFound if it isn't there."""

@@ -32,6 +32,7 @@ from os_migrate.settings import CloudSettings, Settings
 DEFAULT_FILE: Final = Path("os-migrate.yml")
 FILE_VARIABLE: Final = "OS_MIGRATE_SETTINGS"
 PREFIX: Final = "os_migrate_"
+MAPPING_FILE: Final = "mapping.yml"
 
 _AS_TYPED: Final = {text, optional_text, order, path}
 _STRUCTURED: Final = {mapping, name_filter, texts}
@@ -150,12 +151,14 @@ def _settings(sections: Mapping[str, dict[str, Any]], base: Path) -> Settings:
     data_dir: Path = (base / top["data_dir"]).absolute()
     empty = Settings(data_dir=data_dir)
     clouds = data_dir / top["clouds_path"] if "clouds_path" in top else data_dir / "clouds.yaml"
+    mapping_file = data_dir / top.get("mapping_file", MAPPING_FILE)
     conversion = dataclasses.replace(empty.conversion, **sections.get("conversion", {}))
     images = dataclasses.replace(empty.images, **sections.get("images", {}))
     return Settings(
         data_dir=data_dir,
         # Without the variable and without that file, openstacksdk looks where the openstack command does.
         clouds_path=clouds if "clouds_path" in top or clouds.is_file() else None,
+        mapping_file=mapping_file if "mapping_file" in top or mapping_file.exists() else None,
         source=_cloud(empty.source, sections.get("source", {})),
         destination=_cloud(empty.destination, sections.get("destination", {})),
         source_host=dataclasses.replace(empty.source_host, **sections.get("source_host", {})),

@@ -109,7 +109,7 @@ def described(value: object) -> str:
     return "nothing" if value is None else names.get(type(value), "a number")
 
 
-def _instead_of_text(value: object) -> str:
+def instead_of_text(value: object) -> str:
     """Say what stands where text is needed, and how it becomes text."""
     quotes = ": put it in quotes" if isinstance(value, bool | int | float) else ""
     return f"must be text, is {described(value)}{quotes}"
@@ -118,7 +118,7 @@ def _instead_of_text(value: object) -> str:
 def _strict(wanted: type, name: str) -> Callable[[object, object], Any]:
     def check(value: object, _: object) -> object:
         if type(value) is not wanted:
-            raise BadValueError(_instead_of_text(value) if wanted is str else f"must be {name}, is {described(value)}")
+            raise BadValueError(instead_of_text(value) if wanted is str else f"must be {name}, is {described(value)}")
         return value
 
     return check
@@ -130,7 +130,7 @@ def _texts(value: object, _: object) -> dict[str, str]:
         raise BadValueError(f"must be a mapping, is {described(value)}")
     for key, item in value.items():
         if not isinstance(item, str):
-            raise BadValueError(f"{key} {_instead_of_text(item)}")
+            raise BadValueError(f"{key} {instead_of_text(item)}")
     return value
 
 

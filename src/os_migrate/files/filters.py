@@ -34,10 +34,17 @@ def select(wanted: NameFilter, things: Iterable[T], name_of: Callable[[T], str],
         UserError: the filter matches nothing; the message lists what there was.
     """
     everything = list(things)
-    chosen = tuple(t for t in everything if any(matches(entry, name_of(t)) for entry in wanted))
-    if not chosen and wanted != EVERYTHING:
+    selection = select_any(wanted, everything, name_of)
+    if not selection.chosen and wanted != EVERYTHING:
         what = f"the filter {described(wanted)} matches none of the {kind}"
         raise UserError(what, remedy=f"there are: {listed([name_of(t) for t in everything])}")
+    return selection
+
+
+def select_any(wanted: NameFilter, things: Iterable[T], name_of: Callable[[T], str]) -> Selection[T]:
+    """Choose what any entry of a filter matches, perhaps nothing."""
+    everything = list(things)
+    chosen = tuple(t for t in everything if any(matches(entry, name_of(t)) for entry in wanted))
     idle = [entry for entry in wanted if not any(matches(entry, name_of(t)) for t in everything)]
     return Selection(chosen, tuple(described([entry]) for entry in idle if (entry,) != EVERYTHING))
 

@@ -231,6 +231,7 @@ def _host(side: str, section: str) -> dict[str, Variable]:
 VARIABLES: Mapping[str, Variable] = {
     "os_migrate_data_dir": Variable("", "data_dir", path),
     "os_migrate_clouds_path": Variable("", "clouds_path", path),
+    "os_migrate_mapping_file": Variable("", "mapping_file", path),
     "os_migrate_validate_files": Variable("", "validate_files", flag),
     "os_migrate_api_calls_parallel": Variable("", "api_calls_parallel", integer),
     **_cloud("src", "source"),

@@ -51,13 +51,18 @@ class FloatingIpTarget:
 
 @dataclass(frozen=True)
 class Target:
-    """What a workload becomes in the destination: every reference resolved. `as_found`: off, if its source was found so."""
+    """What a workload becomes in the destination: every reference resolved. `as_found`: off, if its source was found so.
+
+    An attempt keeps it, whatever becomes of the operator's files meanwhile.
+    """
 
     flavor_id: FlavorId
     image_id: ImageId | None
     ports: tuple[PortSpec, ...]
     floating_ips: tuple[FloatingIpTarget, ...]
     security_group_names: tuple[str, ...]
+    key_name: str | None = None
+    availability_zone: str | None = None
     server_group: ServerGroupTarget | None = None
     as_found: bool = False
 
@@ -103,6 +108,8 @@ def resolve(workload: Workload, inventory: Inventory) -> Target:
         security_group_names=tuple(ref.name or "" for ref in params.security_group_refs),
         server_group=server_group(workload, inventory.features),
         as_found=migration.power_state is PowerState.AS_FOUND,
+        key_name=params.key_name,
+        availability_zone=params.availability_zone,
     )
     if look.problems:
         raise PlanError(look.problems)

@@ -1,0 +1,168 @@
+"""`os-migrate validate` and `os-migrate diff`: what can be said of files alone."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from os_migrate.cli.app import app, invocation_of, reporting
+from os_migrate.cli.resources import KIND_WORDS
+from os_migrate.errors import PlanError, Problem, UserError
+from os_migrate.files.fileformat import unstructure
+from os_migrate.files.workloads import WORKLOADS_FILE, read_workloads
+from os_migrate.model import Side
+from os_migrate.resources.catalog import ALL, KINDS, WORKLOADS, choose_kinds
+from os_migrate.resources.checking import dangling, nameless, twice
+from os_migrate.resources.compare import Change
+from os_migrate.resources.differing import Difference, differences
+from os_migrate.resources.files import read_kind
+from os_migrate.resources.importing import prepare
+from os_migrate.resources.kind import Kind, Resource
+from os_migrate.session import open_cloud
+
+DIFFERENT: Final = 1
+"""The exit code of `diff` where something differs, as that of diff(1)."""
+
+
+@app.command()
+@reporting
+def validate(
+    ctx: typer.Context,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KIND]...", help=f"{KIND_WORDS}, {WORKLOADS}. [default: all files that are there]"),
+    ] = None,
+    *,
+    destination: Annotated[
+        bool, typer.Option("--destination", help="Ask the destination too, as an import would before it begins.")
+    ] = False,
+) -> None:
+    """Check the files of the data directory: syntax, fields, doubles, and references between them. No cloud is asked.
+
+    With `--destination` it is checked what an import would refuse: references that mean nothing there or several things, and
+    fields that can't be changed any more.
+
+    Example: `os-migrate validate networks subnets --destination`
+    """
+    invocation = invocation_of(ctx)
+    settings = invocation.settings()
+    words = kinds or [ALL]
+    chosen = choose_kinds([word for word in words if word != WORKLOADS], also_for_admins=True)
+    resources: list[Resource] = []
+    problems: list[Problem] = []
+    counts: dict[str, int] = {}
+    for kind in KINDS:  # those that were not chosen are what the others may refer to
+        try:
+            of_kind = _read(kind, settings.data_dir / kind.file, must_exist=kind.name in words)
+        except PlanError as error:
+            problems += error.problems if kind in chosen else []
+            continue
+        resources += of_kind
+        if kind in chosen and (settings.data_dir / kind.file).exists():
+            counts[kind.name] = len(of_kind)
+    mine = [resource for resource in resources if resource.kind in chosen]
+    problems += [*twice(mine), *nameless(mine)]
+    if (WORKLOADS in words or ALL in words) and (settings.data_dir / WORKLOADS_FILE).exists():
+        try:
+            counts[WORKLOADS] = len(read_workloads(settings.data_dir / WORKLOADS_FILE))
+        except PlanError as error:
+            problems += error.problems
+    if not destination:
+        problems += [p for p in dangling(resources, KINDS) if p.where in {resource.where for resource in mine}]
+    if problems:
+        raise PlanError(problems)
+    if destination:
+        with invocation.events(settings) as events, open_cloud(settings, events, Side.DESTINATION, lock=False) as cloud:
+            prepare(cloud, mine, KINDS, {kind.name for kind in chosen})
+    lines = [f"{name}.yml: {count} {name.replace('_', ' ')}, nothing wrong" for name, count in counts.items()]
+    invocation.show("\n".join(lines) or "There are no files to check.", {"files": counts})
+
+
+def _read(kind: Kind, file: Path, *, must_exist: bool) -> Sequence[Resource]:
+    return read_kind(kind, file) if must_exist or file.exists() else ()
+
+
+@app.command()
+@reporting
+def diff(
+    ctx: typer.Context,
+    first: Annotated[Path, typer.Argument(metavar="A", help="A data directory, or a file of one.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
+) -> None:
+    """Show what differs between two data directories, or two files: all but ids, times, and what else is only told in `_info`.
+
+    The exit code is 0 where nothing differs, and 1 where something does.
+
+    Example: `os-migrate diff exported-from-source exported-from-destination`
+    """
+    found: list[Difference] = []
+    if first.is_dir() != second.is_dir():
+        raise UserError("a directory and a file can't be compared", remedy="name two of the same")
+    if first.is_dir():
+        for kind in KINDS:
+            a, b = first / kind.file, second / kind.file
+            found += differences(_read(kind, a, must_exist=False), _read(kind, b, must_exist=False))
+        a, b = first / WORKLOADS_FILE, second / WORKLOADS_FILE
+        if a.exists() or b.exists():
+            found += _workloads(a, b)
+    elif first.name == WORKLOADS_FILE:
+        found += _workloads(first, second)
+    else:
+        kind = _kind_of(first)
+        found += differences(read_kind(kind, first), read_kind(kind, second))
+    result = {"equal": not found, "differences": [dataclasses.asdict(difference) for difference in found]}
+    invocation_of(ctx).show(_text(found, str(first), str(second)), result)
+    if found:
+        raise typer.Exit(DIFFERENT)
+
+
+def _kind_of(file: Path) -> Kind:
+    for kind in KINDS:
+        if kind.name == file.stem:
+            return kind
+    names = ", ".join(kind.file for kind in KINDS)
+    raise UserError(f"{file} isn't called as a file of a kind", remedy=f"it must be one of {names}, {WORKLOADS_FILE}")
+
+
+def _workloads(first: Path, second: Path) -> list[Difference]:
+    one, other = (_servers(file) for file in (first, second))
+    found: list[Difference] = []
+    for name in (*one, *(name for name in other if name not in one)):
+        ours, theirs = one.get(name, []), other.get(name, [])
+        for mine, its in zip(ours, theirs, strict=False):
+            changes = tuple(Change(key, mine[key], its.get(key)) for key in mine if mine[key] != its.get(key))
+            if changes:
+                found.append(Difference(WORKLOADS, "server", name, changes=changes))
+        found += [Difference(WORKLOADS, "server", name, only_in="first") for _ in ours[len(theirs) :]]
+        found += [Difference(WORKLOADS, "server", name, only_in="second") for _ in theirs[len(ours) :]]
+    return found
+
+
+def _servers(file: Path) -> dict[str, list[dict[str, object]]]:
+    """Return what servers are, by name, without what is only told."""
+    servers: dict[str, list[dict[str, object]]] = {}
+    for workload in read_workloads(file) if file.exists() else ():
+        params = _without_info(unstructure(workload)["params"])
+        assert isinstance(params, dict), "a server's params are a mapping"
+        servers.setdefault(workload.name, []).append(params)
+    return servers
+
+
+def _without_info(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_info(item) for key, item in value.items() if key != "_info"}
+    return [_without_info(item) for item in value] if isinstance(value, list) else value
+
+
+def _text(found: Sequence[Difference], first: str, second: str) -> str:
+    lines: list[str] = []
+    for difference in found:
+        what = f"{difference.word} {difference.name}"
+        if difference.only_in:
+            sign, where = ("-", first) if difference.only_in == "first" else ("+", second)
+            lines.append(f"{sign} {what} (only in {where})")
+        else:
+            lines += [f"~ {what}", *(f"    {change}" for change in difference.changes)]
+    return "\n".join([*lines, f"{len(found)} differ" if found else "Nothing differs."])

@@ -1,0 +1,70 @@
+"""What the kinds of resources want of a cloud: its collections, as the services' REST APIs have them.
+
+`cloud.rest.Rest` is the real one; tests have a fake that is held to the same contract. Calls raise the errors of `errors.py` and
+nothing else. What is listed and sent are the services' own JSON objects: a kind's table of fields says what they mean.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+
+class Service(StrEnum):
+    """The services that are used, as openstacksdk names their proxies."""
+
+    COMPUTE = "compute"
+    BLOCK = "block_storage"
+    IMAGE = "image"
+    NETWORK = "network"
+    IDENTITY = "identity"
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Things of one sort at a service: `/networks` lists `networks`, one of which is a `network`.
+
+    `one` is "" where the service sends things without a wrapper. `update` is the method that changes one.
+    """
+
+    service: Service
+    path: str
+    many: str
+    one: str
+    update: str = "PUT"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whom the credentials of a cloud are for."""
+
+    project_id: str
+    project_name: str
+    domain_name: str
+
+
+class Rest(Protocol):
+    """The collections of one cloud, as one project sees them."""
+
+    def project_id(self) -> str:
+        """Return the current project's id; the first call authenticates."""
+
+    def scope(self) -> Scope:
+        """Return the current project, with its name and its domain's."""
+
+    def list_of(self, collection: Collection, query: Mapping[str, str] | None = None) -> Sequence[Json]:
+        """Return what the project sees of a collection; nothing where the service has no such collection."""
+
+    def create_in(self, collection: Collection, body: Json) -> Json:
+        """Create a thing, once: it is never sent twice. Return it as the service answers."""
+
+    def update_in(self, collection: Collection, thing_id: str, body: Json) -> Json:
+        """Change the given fields of a thing; repeating it changes nothing."""
+
+    def act_on(self, collection: Collection, thing_id: str, action: str, body: Json) -> Json:
+        """Put a body to an action of a thing (`tags`, `add_router_interface`)."""
+
+    def delete_from(self, collection: Collection, thing_id: str) -> None:
+        """Delete a thing; one that isn't there is fine."""
