@@ -93,7 +93,9 @@ TARGET = Target(
         FloatingIpTarget(None, "x", NetworkId("n"), None, ""),
     ),
     ("web",),
-    ServerGroupTarget("apart", "anti-affinity", 2, ServerGroupId("g")),
+    server_group=ServerGroupTarget("apart", "anti-affinity", 2, ServerGroupId("g")),
+    key_name="deploy",
+    availability_zone="az1",
     as_found=True,
 )
 SURVEY = Survey(
