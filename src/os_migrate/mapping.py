@@ -35,12 +35,14 @@ class Kind(StrEnum):
     AVAILABILITY_ZONES = "availability_zones"
     VOLUME_TYPES = "volume_types"
     VOLUME_AVAILABILITY_ZONES = "volume_availability_zones"
+    NETWORK_AVAILABILITY_ZONES = "network_availability_zones"
     PROJECTS = "projects"
 
 
 NULL_MEANS: Final[Mapping[Kind, str]] = {
     Kind.AVAILABILITY_ZONES: "Nova chooses",
     Kind.VOLUME_AVAILABILITY_ZONES: "Cinder chooses",
+    Kind.NETWORK_AVAILABILITY_ZONES: "Neutron chooses",
     Kind.VOLUME_TYPES: "the default type",
     Kind.KEYPAIRS: "no key pair",
 }
@@ -128,7 +130,7 @@ class NameMapping:
 
     def ref(self, kind: Kind, ref: Ref) -> Ref:
         """Return a reference of the source as it is in the destination."""
-        return _ref(ref, kind, self.name)
+        return renamed_ref(ref, kind, self.name)
 
 
 def mapped(workload: Workload, mapping: NameMapping) -> Workload:
@@ -156,6 +158,14 @@ def references(workload: Workload) -> set[tuple[Kind, str]]:
     return found
 
 
+def renamed_ref(ref: Ref, kind: Kind | None, rename: Rename) -> Ref:
+    """Return a reference with other names; of what has no section (`kind` is None) only the project's."""
+    project = ref.project_name
+    if project != CURRENT:
+        project = _maybe(project, Kind.PROJECTS, rename)
+    return replace(ref, name=_maybe(ref.name, kind, rename) if kind else ref.name, project_name=project)
+
+
 def _renamed(workload: Workload, rename: Rename) -> Workload:
     params = workload.params
     boot = workload.migration.boot_volume_params
@@ -168,8 +178,8 @@ def _renamed(workload: Workload, rename: Rename) -> Workload:
         workload,
         params=replace(
             params,
-            flavor_ref=_ref(params.flavor_ref, Kind.FLAVORS, rename),
-            image_ref=_ref(params.image_ref, Kind.IMAGES, rename) if params.image_ref else None,
+            flavor_ref=renamed_ref(params.flavor_ref, Kind.FLAVORS, rename),
+            image_ref=renamed_ref(params.image_ref, Kind.IMAGES, rename) if params.image_ref else None,
             key_name=_maybe(params.key_name, Kind.KEYPAIRS, rename),
             availability_zone=_maybe(params.availability_zone, Kind.AVAILABILITY_ZONES, rename),
             security_group_refs=_groups(params.security_group_refs, rename),
@@ -185,25 +195,20 @@ def _maybe(name: str | None, kind: Kind, rename: Rename) -> str | None:
     return rename(kind, name) if name else name
 
 
-def _ref(ref: Ref, kind: Kind, rename: Rename) -> Ref:
-    project = ref.project_name
-    if project != CURRENT:
-        project = _maybe(project, Kind.PROJECTS, rename)
-    return replace(ref, name=_maybe(ref.name, kind, rename), project_name=project)
-
-
 def _groups(refs: tuple[Ref, ...], rename: Rename) -> tuple[Ref, ...]:
     """Rename security groups; two that become one are one: Neutron refuses a group twice."""
-    return tuple(dict.fromkeys(_ref(ref, Kind.SECURITY_GROUPS, rename) for ref in refs))
+    return tuple(dict.fromkeys(renamed_ref(ref, Kind.SECURITY_GROUPS, rename) for ref in refs))
 
 
 def _port(port: WorkloadPort, rename: Rename) -> WorkloadPort:
     params = port.params
-    fixed = tuple(replace(ip, subnet_ref=_ref(ip.subnet_ref, Kind.SUBNETS, rename)) for ip in params.fixed_ips_refs)
+    fixed = tuple(
+        replace(ip, subnet_ref=renamed_ref(ip.subnet_ref, Kind.SUBNETS, rename)) for ip in params.fixed_ips_refs
+    )
     groups = params.security_group_refs
     params = replace(
         params,
-        network_ref=_ref(params.network_ref, Kind.NETWORKS, rename),
+        network_ref=renamed_ref(params.network_ref, Kind.NETWORKS, rename),
         fixed_ips_refs=fixed,
         security_group_refs=None if groups is None else _groups(groups, rename),
     )
@@ -211,7 +216,7 @@ def _port(port: WorkloadPort, rename: Rename) -> WorkloadPort:
 
 
 def _floating_ip(ip: WorkloadFloatingIp, rename: Rename) -> WorkloadFloatingIp:
-    network = _ref(ip.params.floating_network_ref, Kind.NETWORKS, rename)
+    network = renamed_ref(ip.params.floating_network_ref, Kind.NETWORKS, rename)
     return replace(ip, params=replace(ip.params, floating_network_ref=network))
 
 

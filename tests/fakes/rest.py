@@ -3,6 +3,7 @@
 The networks, subnets, groups and ports of the typed fakes are the same ones: what either side makes, both show.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from ipaddress import ip_address, ip_network
@@ -51,6 +52,11 @@ FIXED = {
 FOR_ADMINS = {"shared", "router:external", "is_default", "provider:network_type", "distributed", "ha"}
 
 
+def _sent(body: Json) -> Json:
+    """Return what arrives of a body: JSON."""
+    return json.loads(json.dumps(body))
+
+
 class FakeRest(FakeNeutron):
     """The part of `world.Cloud` that is `rest.Rest`."""
 
@@ -68,6 +74,7 @@ class FakeRest(FakeNeutron):
 
     def create_in(self, collection: Collection, body: Json) -> Json:
         with self._does(f"create {collection.one}"):
+            body = _sent(body)
             self._refuse_for_admins(collection, body)
             thing = {**DEFAULTS.get(collection.many, {}), **body}
             thing |= {"id": self._new_id(collection.one), "project_id": self._own}
@@ -80,6 +87,7 @@ class FakeRest(FakeNeutron):
 
     def update_in(self, collection: Collection, thing_id: str, body: Json) -> Json:
         with self._does(f"update {collection.one}"):
+            body = _sent(body)
             thing = self._get(self._shelf(collection.many), thing_id, collection.one)
             if fixed := set(body) & (FIXED.get(collection.many, set()) | {"tags", "id"}):
                 raise self._refuse(f"cannot update read-only attribute {sorted(fixed)}")
@@ -93,6 +101,7 @@ class FakeRest(FakeNeutron):
 
     def act_on(self, collection: Collection, thing_id: str, action: str, body: Json) -> Json:
         with self._does(f"{action} {collection.one}"):
+            body = _sent(body)
             thing = self._get(self._shelf(collection.many), thing_id, collection.one)
             if action == "tags":
                 thing["tags"] = sorted(body["tags"])

@@ -20,6 +20,7 @@ from os_migrate.resources.differing import Difference, differences
 from os_migrate.resources.files import read_kind
 from os_migrate.resources.importing import prepare
 from os_migrate.resources.kind import Kind, Resource
+from os_migrate.resources.wanted import wanted_resources
 from os_migrate.session import open_cloud
 
 DIFFERENT: Final = 1
@@ -75,7 +76,7 @@ def validate(
         raise PlanError(problems)
     if destination:
         with invocation.events(settings) as events, open_cloud(settings, events, Side.DESTINATION, lock=False) as cloud:
-            prepare(cloud, mine, KINDS, {kind.name for kind in chosen})
+            prepare(cloud, wanted_resources(mine, settings), KINDS, {kind.name for kind in chosen})
     lines = [f"{name}.yml: {count} {name.replace('_', ' ')}, nothing wrong" for name, count in counts.items()]
     invocation.show("\n".join(lines) or "There are no files to check.", {"files": counts})
 

@@ -11,14 +11,18 @@ import yaml
 
 from os_migrate.cli.app import Invocation, app, filter_of, invocation_of, reporting
 from os_migrate.cli.migration import Filters, Names, named
+from os_migrate.cli.resources import read_files
 from os_migrate.errors import PlanError, Problem
 from os_migrate.files.filters import select
 from os_migrate.files.mapping import read_mapping
+from os_migrate.files.workloads import WORKLOADS_FILE
 from os_migrate.mapping import Entry, Kind, NameMapping, references
 from os_migrate.model import Flavor
 from os_migrate.plan import Inventory
 from os_migrate.preflight import take_inventory
-from os_migrate.resources.wanted import described_workloads
+from os_migrate.resources.catalog import KINDS
+from os_migrate.resources.kind import Resource
+from os_migrate.resources.wanted import described_workloads, names_in
 from os_migrate.session import open_session
 from os_migrate.settings import Settings
 from os_migrate.workload import Workload
@@ -29,11 +33,12 @@ SUGGESTED = 3
 
 @dataclass(frozen=True)
 class Name:
-    """A name of the source: how many workloads need it, what it becomes, and by which entry."""
+    """A name of the source: how many workloads need it, how many other resources have it, what it becomes, and by which entry."""
 
     kind: Kind
     name: str
     servers: int
+    resources: int
     to: str | None
     by: Entry | None
 
@@ -47,8 +52,13 @@ class Destination:
     source_flavors: Sequence[Flavor]
 
     def lacks(self, name: Name) -> bool:
-        """Say whether what a name becomes isn't there; of projects a tenant can't tell."""
-        return name.to is not None and name.kind in self.names and name.to not in self.names[name.kind]
+        """Say whether what servers need isn't there: what only resources have is theirs to make. Of projects a tenant can't tell."""
+        return (
+            name.servers > 0
+            and name.to is not None
+            and name.kind in self.names
+            and name.to not in self.names[name.kind]
+        )
 
     def candidates(self, name: Name) -> list[str]:
         """Return what a name may have become: flavors of the same size, or as large; else names that are alike."""
@@ -76,8 +86,8 @@ def mapping(
 ) -> None:
     """Show what is called otherwise in the destination, by `mapping.yml`.
 
-    Lists every name that the servers of `workloads.yml` need, what it becomes, and the line that says so; then the lines that
-    match nothing. Without `--destination` and `--suggest` no cloud is asked.
+    Lists every name that the servers of `workloads.yml` need, and those of the other files unless servers are chosen: what it
+    becomes, and the line that says so; then the lines that match nothing. Without `--destination` and `--suggest` no cloud is asked.
 
     For example:
 
@@ -87,7 +97,10 @@ def mapping(
     invocation = invocation_of(ctx)
     settings = invocation.settings()
     rules = read_mapping(settings.mapping_file)
-    found = names_of(_chosen(settings, names or [], filters or []), rules)
+    resources = [] if names or filters else read_files(KINDS, settings, missing_is_fine=True)
+    only_resources = bool(resources) and not (settings.data_dir / WORKLOADS_FILE).exists()
+    workloads = [] if only_resources else _chosen(settings, names or [], filters or [])
+    found = names_of(workloads, resources, rules)
     there = _ask(invocation, settings) if destination or suggest else None
     missing = [name for name in found if there is not None and there.lacks(name)]
     idle = _idle(found, rules)
@@ -100,11 +113,12 @@ def mapping(
         raise PlanError([_problem(name) for name in missing])
 
 
-def names_of(workloads: Sequence[Workload], rules: NameMapping) -> list[Name]:
-    """Return every name that workloads need, by kind."""
-    counts = Counter(reference for workload in workloads for reference in references(workload))
-    in_order = sorted(counts, key=lambda reference: (list(Kind).index(reference[0]), reference[1]))
-    return [Name(k, n, counts[k, n], rules.name(k, n), rules.entry(k, n)) for k, n in in_order]
+def names_of(workloads: Sequence[Workload], resources: Sequence[Resource], rules: NameMapping) -> list[Name]:
+    """Return every name that workloads need or other resources have, by kind."""
+    servers = Counter(reference for workload in workloads for reference in references(workload))
+    others = Counter(reference for resource in resources for reference in names_in(resource))
+    in_order = sorted({*servers, *others}, key=lambda reference: (list(Kind).index(reference[0]), reference[1]))
+    return [Name(k, n, servers[k, n], others[k, n], rules.name(k, n), rules.entry(k, n)) for k, n in in_order]
 
 
 def suggestion(missing: Sequence[Name], there: Destination) -> str:
@@ -166,9 +180,9 @@ def _lines(found: Sequence[Name], missing: Sequence[Name], idle: Sequence[tuple[
         for name in (n for n in found if n.kind is kind):
             to = "the same" if name.by is None else "null" if name.to is None else str(name.to)
             by = f"  {name.by.where}" if name.by is not None else ""
-            lines.append(f"  {name.name} -> {to}  ({_servers(name)}){by}" + "  MISSING" * (name in missing))
+            lines.append(f"  {name.name} -> {to}  ({_users(name)}){by}" + "  MISSING" * (name in missing))
     lines += [f"warning: {_entry_text(kind, entry)} matches nothing" for kind, entry in idle]
-    return lines or ["The servers need nothing by name."]
+    return lines or ["The files have no names that could be mapped."]
 
 
 def _entry_text(kind: Kind, entry: Entry) -> str:
@@ -177,12 +191,17 @@ def _entry_text(kind: Kind, entry: Entry) -> str:
 
 
 def _problem(name: Name) -> Problem:
-    what = f"{name.to!r} isn't in the destination; {_servers(name)} need it"
+    what = f"{name.to!r} isn't in the destination; {_servers(name)} need{'s' * (name.servers == 1)} it"
     return Problem(f"{name.kind}", what, "make it, or map it otherwise")
 
 
 def _servers(name: Name) -> str:
     return f"{name.servers} server{'s' * (name.servers != 1)}"
+
+
+def _users(name: Name) -> str:
+    resources = f"{name.resources} resource{'s' * (name.resources != 1)}"
+    return ", ".join([_servers(name)] * (name.servers > 0) + [resources] * (name.resources > 0))
 
 
 def _suggested(missing: Sequence[Name], there: Destination) -> list[dict[str, object]]:
@@ -196,6 +215,7 @@ def _fields(name: Name, there: Destination | None) -> dict[str, object]:
         "to": name.to,
         "by": name.by.where if name.by is not None else None,
         "servers": name.servers,
+        "resources": name.resources,
         "missing": there.lacks(name) if there is not None else None,
     }
 

@@ -19,6 +19,7 @@ from os_migrate.resources.exporting import Found, Wish, export
 from os_migrate.resources.files import read_kind, write_kind
 from os_migrate.resources.importing import Done, carry_out, prepare
 from os_migrate.resources.kind import Kind, Resource
+from os_migrate.resources.wanted import wanted_resources
 from os_migrate.session import open_cloud
 from os_migrate.settings import NameFilter, Settings
 from os_migrate.world import SystemClock
@@ -54,7 +55,7 @@ def export_kinds(
     """Describe resources of the source in their files; a filter of the command line may be for what is exported beside them."""
     settings = invocation.settings()
     files = {kind.name: settings.data_dir / kind.file for kind in kinds}
-    old = _read(kinds, settings, missing_is_fine=True)
+    old = read_files(kinds, settings, missing_is_fine=True)
     wish = Wish(
         {kind.name: _filter(settings, kind, filters) for kind in kinds},
         {kind: _made_by_us(settings, field) for kind, field in INFRASTRUCTURE.items()},
@@ -79,10 +80,13 @@ def import_kinds(invocation: Invocation, kinds: Sequence[Kind], filters: Sequenc
     settings = invocation.settings()
     imported = {kind.name for kind in kinds}
     finishing = [k for k in KINDS if k not in kinds and any(f.after in imported for f in k.fields)]
-    found = [*_read(kinds, settings, missing_is_fine=len(kinds) > 1), *_read(finishing, settings, missing_is_fine=True)]
+    found = [
+        *read_files(kinds, settings, missing_is_fine=len(kinds) > 1),
+        *read_files(finishing, settings, missing_is_fine=True),
+    ]
     if not any((settings.data_dir / kind.file).exists() for kind in kinds):
         raise UserError(f"{settings.data_dir} has no file of these kinds", remedy="run `os-migrate export` first")
-    resources = _chosen(found, settings, filters)
+    resources = wanted_resources(_chosen(found, settings, filters), settings)
     clock = SystemClock()
     with (
         invocation.events(settings) as events,
@@ -91,10 +95,7 @@ def import_kinds(invocation: Invocation, kinds: Sequence[Kind], filters: Sequenc
         plan = prepare(cloud, resources, KINDS, imported)
         for action in plan.actions:
             for name in action.waits:
-                what = (
-                    f"{action.resource.kind.word} {action.resource.name}: {name} will come with {_after(action, name)}"
-                )
-                events.tell(Note(text=what))
+                events.tell(Note(text=f"{action.resource}: {name} will come with {_after(action, name)}"))
         for other in plan.others:
             events.tell(Note(text=f"the destination has what the file doesn't: {other}", warning=True))
         if dry_run:
@@ -112,7 +113,7 @@ def import_kinds(invocation: Invocation, kinds: Sequence[Kind], filters: Sequenc
         raise typer.Exit(errors[0].exit_code)
 
 
-def _read(kinds: Sequence[Kind], settings: Settings, *, missing_is_fine: bool) -> list[Resource]:
+def read_files(kinds: Sequence[Kind], settings: Settings, *, missing_is_fine: bool) -> list[Resource]:
     """Read the files of kinds. Raise PlanError with the problems of all of them."""
     resources: list[Resource] = []
     problems: list[Problem] = []
@@ -201,7 +202,7 @@ def _show_import(invocation: Invocation, done: Sequence[Done], others: Sequence[
         if action.verb is Verb.SAME and entry.error is None:
             continue
         failed = f": FAILED: {entry.error.what}" if entry.error else ""
-        lines.append(f"{SIGNS.get(action.verb, ' ')} {action.resource.kind.word} {action.resource.name}{failed}")
+        lines.append(f"{SIGNS.get(action.verb, ' ')} {action.resource}{failed}")
         lines += [f"    ~ {change}" for change in (*action.changes, *action.late) if action.verb is Verb.UPDATE]
     good = [entry.action.verb for entry in done if entry.error is None]
     words = {Verb.CREATE: "to create", Verb.UPDATE: "to update", Verb.SAME: "same"}

@@ -15,8 +15,14 @@ def twice(resources: Sequence[Resource]) -> Iterator[Problem]:
     for resource in resources:
         mark = (resource.kind.name, resource.mark())
         if mark in first:
-            what = f"{resource.kind.word} {resource.name} is there twice: the other is at {first[mark].where}"
-            yield Problem(resource.where, what, "rename or remove one of them")
+            other = first[mark]
+            what = f"{resource} is there twice: the other is at {other.where}"
+            if str(other) == str(resource):
+                yield Problem(resource.where, what, "rename or remove one of them")
+            else:  # the mapping made them one
+                yield Problem(
+                    resource.where, f"{what}: {other}", "map one of them otherwise, or choose one by a filter"
+                )
         first.setdefault(mark, resource)
 
 

@@ -86,7 +86,7 @@ def decide(
     there = known.get(kind.known_by(wanted), ())
     if len(there) > 1:
         ids = ", ".join(str(thing["id"]) for thing in there)
-        what = f"the destination has {len(there)} of {kind.word} {resource.name}: {ids}"
+        what = f"the destination has {len(there)} of {resource}: {ids}"
         return [Problem(resource.where, what, "rename or delete the others")]
     thing = there[0] if there else None
     seen = kind.shown(thing) if thing is not None else {}
@@ -111,7 +111,7 @@ def _wanted(resource: Resource, lookup: Lookup) -> tuple[dict[str, object], list
         try:
             wanted[entry.name] = ABSENT if entry.write is Write.NEVER else entry.wanted(resource.params, lookup)
         except Unresolved as error:
-            what = f"{resource.kind.word} {resource.name}: {entry.name}: {error.what}"
+            what = f"{resource}: {entry.name}: {error.what}"
             problems.append(Problem(resource.where, what, error.remedy))
     return wanted, problems
 
@@ -122,5 +122,5 @@ def _change(entry: Field, old: Mapping[str, object], resource: Resource) -> Chan
 
 def _cant_change(resource: Resource, change: Change, thing: Json) -> Problem:
     word = resource.kind.word
-    what = f"{word} {resource.name} is there already ({thing['id']}), and this can't be changed: {change}"
+    what = f"{resource} is there already ({thing['id']}), and this can't be changed: {change}"
     return Problem(resource.where, what, f"edit the file, or rename or delete the {word} in the destination")

@@ -123,7 +123,7 @@ def carry_out(plan: Import, events: Events, *, at_a_time: int, clock: Clock) -> 
 
 
 def _one(plan: Import, events: Events, action: Action, act: Callable[[Import, Action], str], _lane: int) -> Done:
-    what = f"{action.resource.kind.word} {action.resource.name}"
+    what = str(action.resource)
     try:
         done = act(plan, action)
     except (CloudError, Unresolved) as error:

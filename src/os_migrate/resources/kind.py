@@ -5,13 +5,15 @@ is done to resources (read, write, compare, export, import) is done by tables, i
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from typing import Final
 
 from os_migrate.errors import UserError
 from os_migrate.files.fileformat import Fault, described
 from os_migrate.files.marked import Steps
+from os_migrate.mapping import Kind as Section
+from os_migrate.mapping import Rename, Renamed
 from os_migrate.resources.shapes import SEE, Lookup, Reference, Shape, unknown_keys
 from os_migrate.rest import Collection, Json, Rest
 
@@ -138,6 +140,12 @@ class Resource:
         """Return how people call it."""
         return self.kind.label(self.params)
 
+    def __str__(self) -> str:
+        """Return it as messages have it: with where its name is from, if a mapping gave it."""
+        name = self.params.get("name")
+        origin = f" ({name.origin})" if isinstance(name, Renamed) else ""
+        return f"{self.kind.word} {self.name}{origin}"
+
     def mark(self) -> Hashable:
         """Return what it is known by within its file."""
         return self.kind.known_by(self.params)
@@ -147,6 +155,16 @@ class Resource:
         for entry in self.kind.fields:
             if self.params.get(entry.name) is not None:
                 yield from entry.shape.refs(self.params[entry.name], ("params", entry.name))
+
+    def renamed(self, rename: Rename) -> "Resource | None":
+        """Return it with other names, its own and those it refers to; None where its own becomes none."""
+        said = [entry for entry in self.kind.fields if self.params.get(entry.name) is not None]
+        params = {**self.params, **{f.name: f.shape.renamed(self.params[f.name], rename) for f in said}}
+        if self.kind.name in set(Section) and self.name:
+            params["name"] = rename(Section(self.kind.name), self.name)
+            if params["name"] is None:
+                return None
+        return replace(self, params=params)
 
 
 def named(params: Mapping[str, object]) -> str:

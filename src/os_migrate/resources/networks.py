@@ -3,8 +3,8 @@
 from typing import Final
 
 from os_migrate.resources.kind import Field, Kind, Write
-from os_migrate.resources.neutron import DESCRIPTION, NAME, TAGS, UP, info, neutron, without
-from os_migrate.resources.shapes import ANYTHING, FLAG, NUMBER, TEXT, ListOf, RefTo
+from os_migrate.resources.neutron import DESCRIPTION, NAME, TAGS, UP, ZONE_HINTS, info, neutron, without
+from os_migrate.resources.shapes import ANYTHING, FLAG, NUMBER, TEXT, RefTo
 from os_migrate.rest import Json
 
 PROVIDER: Final = ("provider:network_type", "provider:physical_network", "provider:segmentation_id")
@@ -30,7 +30,7 @@ NETWORKS: Final = Kind(
     fields=(
         NAME,
         DESCRIPTION,
-        Field("availability_zone_hints", ListOf(TEXT), default=[], write=Write.CREATE),
+        ZONE_HINTS,
         Field("dns_domain", TEXT, default=""),
         UP,
         Field("is_default", FLAG, default=False),

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from os_migrate.resources.kind import Field, identity
-from os_migrate.resources.shapes import ADDRESS, CIDR, FLAG, TEXT, ListOf, Part, Record
+from os_migrate.mapping import Kind as Section
+from os_migrate.resources.kind import Field, Write, identity
+from os_migrate.resources.shapes import ADDRESS, CIDR, FLAG, TEXT, ListOf, NamesOf, Part, Record
 from os_migrate.rest import Collection, Json, Rest, Service
 
 
@@ -30,5 +31,11 @@ def without(thing: Json, keys: tuple[str, ...]) -> Json:
 NAME: Final = Field("name", TEXT, required=True, identifies=identity)
 DESCRIPTION: Final = Field("description", TEXT, default="")
 UP: Final = Field("is_admin_state_up", FLAG, api="admin_state_up", default=True)
+ZONE_HINTS: Final = Field(
+    "availability_zone_hints",
+    NamesOf(TEXT, kind=Section.NETWORK_AVAILABILITY_ZONES),
+    default=[],
+    write=Write.CREATE,
+)
 TAGS: Final = Field("tags", ListOf(TEXT), default=[], send=set_tags)
 ROUTE: Final = Record((Part("destination", CIDR, required=True), Part("nexthop", ADDRESS, required=True)))

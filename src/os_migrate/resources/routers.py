@@ -3,8 +3,8 @@
 from typing import Final
 
 from os_migrate.resources.kind import Field, Kind, Write
-from os_migrate.resources.neutron import DESCRIPTION, NAME, ROUTE, TAGS, UP, info, neutron
-from os_migrate.resources.shapes import ADDRESS, FLAG, TEXT, ListOf, Part, Record, RefTo
+from os_migrate.resources.neutron import DESCRIPTION, NAME, ROUTE, TAGS, UP, ZONE_HINTS, info, neutron
+from os_migrate.resources.shapes import ADDRESS, FLAG, ListOf, Part, Record, RefTo
 from os_migrate.rest import Json
 
 GATEWAY: Final = Record((
@@ -34,7 +34,7 @@ ROUTERS: Final = Kind(
     fields=(
         NAME,
         DESCRIPTION,
-        Field("availability_zone_hints", ListOf(TEXT), default=[], write=Write.CREATE),
+        ZONE_HINTS,
         Field("external_gateway_refinfo", GATEWAY, api="external_gateway_info", default=None, null_says=True),
         Field("flavor_ref", RefTo("network_flavors"), api="flavor_id", write=Write.CREATE),
         UP,

@@ -4,6 +4,7 @@ file value  ──to_api──►  API value          references by name become 
             ◄─from_api─
 faults      what is wrong with a file value, each with the path to it
 refs        the references within a file value
+renamed     a file value with other names, as a mapping gives them
 canon       one hashable form for all values that mean the same; of file values and of API values
 agrees      whether a cloud has what is wanted: what the file leaves unsaid is not compared
 """
@@ -16,6 +17,7 @@ from typing import Final, Protocol
 
 from os_migrate.files.fileformat import Fault, described, instead_of_text
 from os_migrate.files.marked import Steps
+from os_migrate.mapping import Kind, Rename, renamed_ref
 from os_migrate.workload import Ref
 
 SEE: Final = "docs/files.md describes it"
@@ -67,6 +69,10 @@ class Shape:
     def refs(self, value: object, path: Steps) -> Iterator[Reference]:  # noqa: ARG002
         """Yield the references within a file value."""
         yield from ()
+
+    def renamed(self, value: object, rename: Rename) -> object:  # noqa: ARG002
+        """Return a file value with other names."""
+        return value
 
 
 def _same(value: str) -> str:
@@ -205,6 +211,23 @@ class ListOf(Shape):
         for number, item in enumerate(_list(value)):
             yield from self.item.refs(item, (*path, number))
 
+    def renamed(self, value: object, rename: Rename) -> object:
+        """Return the items with other names."""
+        return [self.item.renamed(item, rename) for item in _list(value)]
+
+
+@dataclass(frozen=True)
+class NamesOf(ListOf):
+    """A list of names that a section of the mapping is about: two that become one are one, and null is none."""
+
+    kind: Kind | None = None
+
+    def renamed(self, value: object, rename: Rename) -> object:
+        """Return what the names become."""
+        assert self.kind is not None, "it says of what the names are"
+        names = [rename(self.kind, str(name)) for name in _list(value)]
+        return list(dict.fromkeys(name for name in names if name is not None))
+
 
 @dataclass(frozen=True)
 class Part:
@@ -287,6 +310,12 @@ class Record(Shape):
             if given.get(part.name) is not None:
                 yield from part.shape.refs(given[part.name], (*path, part.name))
 
+    def renamed(self, value: object, rename: Rename) -> object:
+        """Return the parts with other names."""
+        given = _mapping(value)
+        said = [part for part in self.parts if given.get(part.name) is not None]
+        return {**given, **{part.name: part.shape.renamed(given[part.name], rename) for part in said}}
+
 
 _REF_KEYS: Final = ("name", "project_name", "domain_name")
 
@@ -317,8 +346,7 @@ class RefTo(Shape):
 
     def from_api(self, value: object, lookup: Lookup) -> object:
         """Return the reference to an id."""
-        ref = lookup.ref_to(self.kind, str(value))
-        return {"name": ref.name, "project_name": ref.project_name, "domain_name": ref.domain_name}
+        return _unstructured(lookup.ref_to(self.kind, str(value)))
 
     def canon(self, value: object) -> Hashable:
         """Return an id as it is, a reference as its parts."""
@@ -327,6 +355,11 @@ class RefTo(Shape):
     def refs(self, value: object, path: Steps) -> Iterator[Reference]:
         """Yield the reference itself."""
         yield Reference(path, self.kind, _ref(value))
+
+    def renamed(self, value: object, rename: Rename) -> object:
+        """Return the reference with other names."""
+        kind = Kind(self.kind) if self.kind in set(Kind) else None
+        return _unstructured(renamed_ref(_ref(value), kind, rename))
 
 
 def unknown_keys(value: Mapping[str, object], known: tuple[str, ...] | list[str], path: Steps) -> Iterator[Fault]:
@@ -350,3 +383,7 @@ def _ref(value: object) -> Ref:
     given = _mapping(value)
     texts = {key: text if isinstance(text, str) else None for key, text in given.items()}
     return Ref(texts.get("name"), texts.get("project_name"), texts.get("domain_name"))
+
+
+def _unstructured(ref: Ref) -> dict[str, object]:
+    return {"name": ref.name, "project_name": ref.project_name, "domain_name": ref.domain_name}

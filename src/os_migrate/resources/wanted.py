@@ -1,11 +1,15 @@
-"""What is wanted in the destination: the file's workloads, as the settings and the mapping have them.
+"""What is wanted in the destination: what the files describe, as the settings and the mapping have it.
 
-Whoever migrates, resumes or plans reads them here and nowhere else. The server's own name and id stay: a workload is known by them.
+Whoever migrates, resumes, plans or imports has it from here and from nowhere else. The server's own name and id stay: a workload
+is known by them.
 """
+
+from collections.abc import Sequence
 
 from os_migrate.files.mapping import read_mapping
 from os_migrate.files.workloads import WORKLOADS_FILE, read_workloads
-from os_migrate.mapping import mapped
+from os_migrate.mapping import Kind, mapped
+from os_migrate.resources.kind import Resource
 from os_migrate.resources.workload import as_set
 from os_migrate.settings import Settings
 from os_migrate.workload import Workload
@@ -28,3 +32,26 @@ def wanted_workloads(settings: Settings) -> list[Workload]:
     """
     mapping = read_mapping(settings.mapping_file)
     return [mapped(workload, mapping) for workload in described_workloads(settings)]
+
+
+def wanted_resources(resources: Sequence[Resource], settings: Settings) -> list[Resource]:
+    """Return resources of the files as they are wanted in the destination, without those whose name becomes none.
+
+    Raises:
+        UserError: the mapping is wrong.
+    """
+    mapping = read_mapping(settings.mapping_file)
+    renamed = (resource.renamed(mapping.name) for resource in resources)
+    return [resource for resource in renamed if resource is not None]
+
+
+def names_in(resource: Resource) -> set[tuple[Kind, str]]:
+    """Return the names that a mapping may change in a resource: its own, and those it refers to."""
+    found: set[tuple[Kind, str]] = set()
+
+    def note(kind: Kind, name: str) -> str:
+        found.add((kind, name))
+        return name
+
+    resource.renamed(note)
+    return found
