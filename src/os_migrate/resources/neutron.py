@@ -33,7 +33,7 @@ DESCRIPTION: Final = Field("description", TEXT, default="")
 UP: Final = Field("is_admin_state_up", FLAG, api="admin_state_up", default=True)
 ZONE_HINTS: Final = Field(
     "availability_zone_hints",
-    NamesOf(TEXT, kind=Section.NETWORK_AVAILABILITY_ZONES),
+    NamesOf(TEXT, section=Section.NETWORK_AVAILABILITY_ZONES),
     default=[],
     write=Write.CREATE,
 )

@@ -17,7 +17,8 @@ from typing import Final, Protocol
 
 from os_migrate.files.fileformat import Fault, described, instead_of_text
 from os_migrate.files.marked import Steps
-from os_migrate.mapping import Kind, Rename, renamed_ref
+from os_migrate.mapping import Kind as Section
+from os_migrate.mapping import Rename, renamed_ref
 from os_migrate.workload import Ref
 
 SEE: Final = "docs/files.md describes it"
@@ -220,12 +221,12 @@ class ListOf(Shape):
 class NamesOf(ListOf):
     """A list of names that a section of the mapping is about: two that become one are one, and null is none."""
 
-    kind: Kind | None = None
+    section: Section | None = None
 
     def renamed(self, value: object, rename: Rename) -> object:
         """Return what the names become."""
-        assert self.kind is not None, "it says of what the names are"
-        names = [rename(self.kind, str(name)) for name in _list(value)]
+        assert self.section is not None, "it says of what the names are"
+        names = [rename(self.section, str(name)) for name in _list(value)]
         return list(dict.fromkeys(name for name in names if name is not None))
 
 
@@ -358,8 +359,8 @@ class RefTo(Shape):
 
     def renamed(self, value: object, rename: Rename) -> object:
         """Return the reference with other names."""
-        kind = Kind(self.kind) if self.kind in set(Kind) else None
-        return _unstructured(renamed_ref(_ref(value), kind, rename))
+        section = Section(self.kind) if self.kind in set(Section) else None
+        return _unstructured(renamed_ref(_ref(value), section, rename))
 
 
 def unknown_keys(value: Mapping[str, object], known: tuple[str, ...] | list[str], path: Steps) -> Iterator[Fault]:
