@@ -152,11 +152,7 @@ def export_volumes(run: Run, workload: Workload) -> tuple[Exported, ...]:
             run.perform(attach)
         scans = _scan(run, Side.SOURCE, [(d.device, at_host[d.device]) for d in disks])
         for disk in disks:
-            volume_id = at_host[disk.device]
-            run.perform(_start(run, f"export {disk.device}", Side.SOURCE, ExportJob(run.attempt.id, volume_id)))
-            if _streams(run):
-                send = SendJob(run.attempt.id, volume_id, with_digest=run.settings.transfer.proof)
-                run.perform(_start(run, f"send {disk.device}", Side.SOURCE, send))
+            run.perform(_start(run, f"export {disk.device}", Side.SOURCE, _server(run, at_host[disk.device])))
         return tuple(_exported(run, d, at_host[d.device], scans[d.device]) for d in disks)
 
 
@@ -311,6 +307,13 @@ def _scan(run: Run, side: Side, volumes: Sequence[tuple[str, VolumeId]]) -> dict
         assert isinstance(result, ScanResult), "a scan returns that"
         scans[device] = result
     return scans
+
+
+def _server(run: Run, volume_id: VolumeId) -> Job:
+    """Return what serves a volume to the destination host."""
+    if _streams(run):
+        return SendJob(run.attempt.id, volume_id, with_digest=run.settings.transfer.proof)
+    return ExportJob(run.attempt.id, volume_id)
 
 
 def _streams(run: Run) -> bool:

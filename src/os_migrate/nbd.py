@@ -3,11 +3,11 @@
     source host                                       destination host
     ScanJob    find out what is in use; for NBD, also
                read it: its zeroes, its digest
-    ExportJob  nbdkit, read-only, on a Unix socket
-    SendJob    a stream on another: reads what is in
-               use once, for zeroes, digest and copy
+    SendJob    a stream on a Unix socket: reads what is
+               in use once, for zeroes, digest and copy
+    ExportJob  or else nbdkit, read-only, on another
                         TunnelJob  ssh -L socket:socket  (started on the destination host)
-                                                      CopyJob    from one of these sockets to the volume, flushed
+                                                      CopyJob    from that socket to the volume, flushed
                                                       ScanJob    read the copy once: its digest
 
 Pure: this module decides, `hosts.remote` carries out, in units (`units`). Every job is a systemd unit of its own, named after
@@ -201,7 +201,7 @@ class SendJob:
 
 @dataclass(frozen=True)
 class TunnelJob:
-    """Forward the sockets of exports from the destination host to the source host, over one SSH connection.
+    """Forward the sockets of exports, or of streams, from the destination host to the source host, over one SSH connection.
 
     An attempt may have several, by their `number`. All tunnels of a destination host together carry `limit_bytes_s` at most.
     """
@@ -224,13 +224,13 @@ class TunnelJob:
     @property
     def sockets(self) -> tuple[str, ...]:
         """Return the paths of the sockets, the same on both hosts."""
-        exports = [socket_path(self.attempt, v) for v in self.volume_ids]
-        return (*exports, *(stream_path(self.attempt, v) for v in self.volume_ids if self.streams))
+        path = stream_path if self.streams else socket_path
+        return tuple(path(self.attempt, v) for v in self.volume_ids)
 
 
 @dataclass(frozen=True)
 class CopyJob:
-    """Copy an export, through the tunnel, onto a destination volume, flushed and synced."""
+    """Copy what an export or a stream serves, through the tunnel, onto a destination volume, flushed and synced."""
 
     attempt: AttemptId
     source_id: VolumeId
@@ -241,6 +241,12 @@ class CopyJob:
     def unit(self) -> str:
         """Name the unit."""
         return _unit(self.attempt, "copy", self.volume_id)
+
+    @property
+    def socket(self) -> str:
+        """Return the path of what serves the source, the same on both hosts."""
+        path = socket_path if self.compression is Compression.NONE else stream_path
+        return path(self.attempt, self.source_id)
 
 
 Job = ScanJob | ExportJob | SendJob | TunnelJob | CopyJob

@@ -14,8 +14,6 @@ from os_migrate.nbd import (
     SendJob,
     TunnelJob,
     extents_path,
-    socket_path,
-    stream_path,
 )
 
 SSH_CIPHERS: Final = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes128-ctr"
@@ -81,8 +79,7 @@ def unit_of(job: Job, agent: str) -> Unit:
             return Unit(job.unit, directory, tunnel_command(job, agent), sockets=job.sockets, restart=True)
         case CopyJob():
             extents = extents_path(job.attempt, job.volume_id)
-            export, stream = socket_path(job.attempt, job.source_id), stream_path(job.attempt, job.source_id)
-            argv = (*PYTHON, agent, "copy", state, job.volume_id, extents, job.compression, export, stream)
+            argv = (*PYTHON, agent, "copy", state, job.volume_id, extents, job.compression, job.socket)
             return Unit(job.unit, directory, argv, files=(extents,))
 
 

@@ -10,7 +10,7 @@ from os_migrate_agent.blocks import Extent, write_list, zero
 from os_migrate_agent.devices import device_of
 from os_migrate_agent.files import RUN_DIR, Json, Progress, write_text
 from os_migrate_agent.process import AgentError, run, tail
-from os_migrate_agent.receiving import LinkBroken, Receiver, level_for
+from os_migrate_agent.receiving import LinkBroken, Receiver, look
 from os_migrate_agent.sockets import answers, await_servers
 
 SOCKET_TIMEOUT_S = 60  # an SSH login takes ten seconds under emulation
@@ -19,8 +19,8 @@ COPY_TRIES = 5  # of a copy whose link broke
 LINK_WORDS = ("disconnect", "not connected", "reset by peer", "refused")  # libnbd's, of a server that is gone
 
 
-def task_copy(state: str, volume_id: str, extents_path: str, compression: str, export: str, stream: str) -> Json:
-    """Copy the export behind a socket onto a volume, zeroes included, and prove that the storage took it.
+def task_copy(state: str, volume_id: str, extents_path: str, compression: str, path: str) -> Json:
+    """Copy what is served on a socket onto a volume, zeroes included, and prove that the storage took it.
 
     What holds data is written down for whoever reads it back. When the link breaks, wait until it is back.
     """
@@ -31,25 +31,23 @@ def task_copy(state: str, volume_id: str, extents_path: str, compression: str, e
     exclusive = os.O_EXCL if stat.S_ISBLK(os.stat(device).st_mode) else 0
     disk = os.open(device, os.O_RDWR | exclusive)
     size = os.lseek(disk, 0, os.SEEK_END)
-    sockets = [export] if compression == "none" else [export, stream]
-    await_servers(sockets, SOCKET_TIMEOUT_S, lambda: False)
-    data, source_size = _map(export)
+    await_servers([path], SOCKET_TIMEOUT_S, lambda: False)
+    in_use, source_size = _map(path) if compression == "none" else look(path)
     if source_size > size:
         raise AgentError(f"volume {volume_id} is too small: {size} bytes for a disk of {source_size}")
-    write_text(extents_path, write_list(data, source_size))
-    total = sum(length for _, length in data)
+    write_text(extents_path, write_list(in_use, source_size))
+    total = sum(length for _, length in in_use)
     progress = Progress(state, total)
     zero(disk, [(source_size, size - source_size)])
     if compression == "none":
-        _over_link(lambda: _nbdcopy(export, device, progress), [export], progress, "begins anew")
+        _over_link(lambda: _nbdcopy(path, device, progress), path, progress, "begins anew")
         how: Json = {"method": "nbd", "wire_bytes": total}
     else:
-        level, reason = level_for(stream, total, always=compression == "zstd")
-        receiver = Receiver(stream, level, disk, data, progress)
-        _over_link(receiver.receive, [stream], progress, "goes on where it was")
+        receiver = Receiver(path, compression, disk, in_use, progress)
+        _over_link(receiver.receive, path, progress, "goes on where it was")
         write_text(extents_path, write_list(receiver.written, source_size))
-        how = {"method": f"zstd -{level}" if level else "stream", "reason": reason, "wire_bytes": receiver.wire_bytes}
-        how["sent"] = receiver.sent
+        how = {"method": f"zstd -{receiver.level}" if receiver.level else "stream", "reason": receiver.reason}
+        how.update(wire_bytes=receiver.wire_bytes, sent=receiver.sent)
     os.fsync(disk)
     os.close(disk)
     return {
@@ -69,18 +67,18 @@ def _map(export: str) -> Tuple[List[Extent], int]:
     return data, sum(length for _, length, _ in extents)
 
 
-def _over_link(act: Callable[[], None], sockets: List[str], progress: Progress, again: str) -> None:
+def _over_link(act: Callable[[], None], path: str, progress: Progress, again: str) -> None:
     """Call `act` until it comes to its end; wait for the link where that breaks."""
     for left in reversed(range(COPY_TRIES)):
         try:
             return act()
         except AgentError as fault:
             broken = isinstance(fault, LinkBroken) or any(word in str(fault) for word in LINK_WORDS)
-            if not left or not (broken or not all(answers(path) for path in sockets)):
+            if not left or not (broken or not answers(path)):
                 raise
             progress.trouble = f"the link broke, the copy {again} ({left} tries are left): {fault}"
             progress.tell()
-            await_servers(sockets, LINK_TIMEOUT_S, lambda: False)
+            await_servers([path], LINK_TIMEOUT_S, lambda: False)
     return None
 
 

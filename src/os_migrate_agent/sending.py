@@ -2,10 +2,10 @@
 
     client                                      server
                                                 greets
-    {"do": "flood", "bytes": N}        ──>      N bytes that nothing compresses: the client times them
+    {"do": "look"}                     ──>      {"size_bytes": S, "in_use": [[offset, length], ...]}
+    {"do": "send", "level": L, "from": O} ──>   zstd( offset, length, bytes;  ...  END, length, what was sent )
     {"do": "choose", "link_bytes_s": R, "always": B}
                                        ──>      {"level": L, "reason": ...}; level 0 is not to compress
-    {"do": "send", "level": L, "from": O} ──>   zstd( offset, length, bytes;  ...  END, length, what was sent )
 
 One request a connection. A connection that breaks is made again, and goes on with what is missing.
 """
@@ -51,7 +51,7 @@ class Sent:
 
     def __init__(self, size: int, *, with_digest: bool) -> None:
         self._lock = threading.Lock()
-        self._size = size
+        self.size = size
         self._digest = Digest(size) if with_digest else None
         self._data_bytes = 0
         self._extents = 0
@@ -75,7 +75,7 @@ class Sent:
         """Return what was sent, as `os_migrate.nbd.ScanResult` has it."""
         return {
             "digest": str(self._digest) if self._digest else "",
-            "size_bytes": self._size,
+            "size_bytes": self.size,
             "data_bytes": self._data_bytes,
             "extents": self._extents,
         }
@@ -108,10 +108,8 @@ def _serve(client: socket.socket, device: str, extents: List[Extent], sent: Sent
 
 
 def _answer(client: socket.socket, request: Json, device: str, extents: List[Extent], sent: Sent) -> None:
-    if request["do"] == "flood":
-        noise = os.urandom(1 << 20)
-        for left in range(request["bytes"], 0, -len(noise)):
-            client.sendall(noise[:left])
+    if request["do"] == "look":
+        client.sendall(json.dumps({"size_bytes": sent.size, "in_use": extents}).encode() + b"\n")
     elif request["do"] == "choose":
         pieces = sample(device, extents)
         measure = functools.partial(_measure, pieces)

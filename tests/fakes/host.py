@@ -164,10 +164,10 @@ class FakeHost:
                 if not self._sees(job.volume_id):
                     return f"{job.volume_id} is gone"
                 streams = job.compression is not Compression.NONE
-                wanted = {ExportJob, SendJob} if streams else {ExportJob}
+                wanted = {SendJob} if streams else {ExportJob}
                 tunnels = [u for u in self._running() if isinstance(u, TunnelJob) and job.source_id in u.volume_ids]
                 served = {type(j) for j in self._peer()._running() if getattr(j, "volume_id", "") == job.source_id}
-                cut = not wanted <= served or not any(t.streams >= streams for t in tunnels)
+                cut = not wanted <= served or not any(t.streams == streams for t in tunnels)
                 return "the connection is cut" if cut else ""
 
     def _progress(self, job: Job, seconds: float) -> JobState:

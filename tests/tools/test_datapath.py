@@ -39,9 +39,10 @@ def scan(machine, attempt, volume_id, coverage=Coverage.WHOLE, depth=Depth.DIGES
     return result
 
 
-def export(source, attempt, volume_id, depth=Depth.DIGEST):
-    scanned = scan(source, attempt, volume_id, depth=depth)
-    source.host.start(ExportJob(attempt, volume_id))
+def export(source, attempt, volume_id, compression=Compression.NONE):
+    streams = compression is not Compression.NONE
+    scanned = scan(source, attempt, volume_id, depth=Depth.NOTHING if streams else Depth.DIGEST)
+    source.host.start(SendJob(attempt, volume_id) if streams else ExportJob(attempt, volume_id))
     return scanned
 
 
@@ -50,10 +51,7 @@ def tunnel(source, attempt, *volume_ids, user="migrator", **how):
 
 
 def copy(source, destination, attempt, source_id, volume_id, compression=Compression.NONE):
-    compresses = compression is not Compression.NONE
-    if compresses:
-        source.host.start(SendJob(attempt, source_id))
-    destination.host.start(tunnel(source, attempt, source_id, streams=compresses))
+    destination.host.start(tunnel(source, attempt, source_id, streams=compression is not Compression.NONE))
     job = CopyJob(attempt, source_id, volume_id, compression)
     destination.host.start(job)
     return destination.await_end(job.unit)
@@ -71,7 +69,7 @@ def test_copy_equals_source_byte_by_byte_and_by_digest(source, destination, atte
     original = source.add_disk(content)
     twin = destination.add_disk(bytes(len(content)))
     streams = compression is not Compression.NONE
-    scanned = export(source, attempt, original, Depth.NOTHING if streams else Depth.DIGEST)
+    scanned = export(source, attempt, original, compression)
     state = copy(source, destination, attempt, original, twin, compression)
     assert state.status is JobStatus.DONE, state
     assert isinstance(state.result, CopyResult)
@@ -102,7 +100,7 @@ def test_old_data_is_overwritten_where_the_source_has_zeroes(source, destination
     content = shaped("00d0000d" * 8)
     original = source.add_disk(content)
     twin = destination.add_disk(shaped("d" * 64, seed=1))
-    export(source, attempt, original)
+    export(source, attempt, original, compression)
     assert copy(source, destination, attempt, original, twin, compression).status is JobStatus.DONE
     assert destination.content(twin) == content
 
@@ -111,7 +109,7 @@ def test_what_compresses_is_small_on_the_wire(source, destination, attempt):
     content = shaped("1" * 300)
     original = source.add_disk(content)
     twin = destination.add_disk(bytes(len(content)))
-    export(source, attempt, original)
+    export(source, attempt, original, Compression.ZSTD)
     result = copy(source, destination, attempt, original, twin, Compression.ZSTD).result
     assert result.wire_bytes < len(content) / 50
     assert destination.content(twin) == content
@@ -120,7 +118,7 @@ def test_what_compresses_is_small_on_the_wire(source, destination, attempt):
 def test_little_data_is_not_worth_a_measurement(source, destination, attempt):
     original = source.add_disk(shaped("1d"))
     twin = destination.add_disk(bytes(2 * BLOCK))
-    export(source, attempt, original)
+    export(source, attempt, original, Compression.AUTO)
     result = copy(source, destination, attempt, original, twin, Compression.AUTO).result
     assert (result.method, result.reason) == ("stream", "there is little to copy")
 
@@ -130,8 +128,7 @@ def test_link_and_data_decide_whether_to_compress(source, destination, attempt, 
     content = shaped(shape * 1100)  # 69 MiB
     original = source.add_disk(content)
     twin = destination.add_disk(bytes(len(content)))
-    export(source, attempt, original)
-    source.host.start(SendJob(attempt, original))
+    export(source, attempt, original, Compression.AUTO)
     destination.host.start(tunnel(source, attempt, original, streams=True, limit_bytes_s=limit_mb_s * 1e6))
     job = CopyJob(attempt, original, twin, Compression.AUTO)
     destination.host.start(job)
@@ -164,8 +161,7 @@ def test_all_tunnels_of_a_host_share_the_limit(source, destination, attempt):
 def test_compressed_copy_whose_link_breaks_goes_on_where_it_was(source, destination, attempt):
     original = source.add_disk(shaped("d" * 512))
     twin = destination.add_disk(bytes(512 * BLOCK))
-    export(source, attempt, original)
-    source.host.start(SendJob(attempt, original))
+    export(source, attempt, original, Compression.AUTO)
     link = tunnel(source, attempt, original, streams=True, limit_bytes_s=5e6)
     destination.host.start(link)
     job = CopyJob(attempt, original, twin, Compression.ZSTD)
@@ -201,7 +197,7 @@ def test_two_disks_share_a_tunnel(source, destination, attempt):
 def test_copy_onto_a_smaller_volume_fails_before_it_writes(source, destination, attempt, compression):
     original = source.add_disk(shaped("dddd"))
     twin = destination.add_disk(bytes(2 * BLOCK))
-    export(source, attempt, original)
+    export(source, attempt, original, compression)
     state = copy(source, destination, attempt, original, twin, compression)
     assert state.status is JobStatus.FAILED
     assert "too small" in state.error
@@ -218,7 +214,7 @@ def test_copy_fails_where_the_storage_runs_full(source, destination, attempt, tm
         thin.touch()
         os.truncate(thin, len(content))
         twin = destination.add_file(thin)
-        export(source, attempt, original)
+        export(source, attempt, original, compression)
         state = copy(source, destination, attempt, original, twin, compression)
         assert state.status is JobStatus.FAILED
         assert ("nbdcopy" in state.error) == (compression is Compression.NONE)

@@ -58,11 +58,11 @@ class Link:
                 there.sendall(some)
                 left -= len(some)
 
-    def copy(self, monkeypatch, level: int = 0) -> receiving.Receiver:
-        monkeypatch.setattr(receiving, "_request", self.connect)
+    def copy(self, monkeypatch, compression: str = "auto") -> receiving.Receiver:
+        monkeypatch.setattr(receiving, "ask", self.connect)
         with self.target.open("r+b") as disk:
             progress = Progress(str(self.target) + ".state", self.size)
-            receiver = receiving.Receiver("", level, disk.fileno(), self.extents, progress)
+            receiver = receiving.Receiver("", compression, disk.fileno(), self.extents, progress)
             try:
                 for _ in range(1 + len(self.breaks)):
                     with contextlib.suppress(receiving.LinkBroken):
@@ -85,19 +85,45 @@ def digest_of(content: bytes) -> str:
 SHAPE = "d00dd1d0" * 20
 
 
-@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("compression", ["auto", "zstd"])
 @pytest.mark.parametrize("restarts", [False, True], ids=["same sender", "restarted sender"])
 @pytest.mark.parametrize("breaks", [(), (1,), (3 * BLOCK, 40 * BLOCK), (BLOCK,) * 9])
 def test_stream_that_breaks_goes_on_and_has_the_digest_of_the_whole_disk(
-    tmp_path, monkeypatch, breaks, restarts, level
+    tmp_path, monkeypatch, breaks, restarts, compression
 ):
     content = shaped(SHAPE)
     link = Link(tmp_path, content, breaks, restarts=restarts)
-    receiver = link.copy(monkeypatch, level)
+    receiver = link.copy(monkeypatch, compression)
     assert link.target.read_bytes() == content
     assert receiver.sent["digest"] == digest_of(content)
     assert receiver.sent["data_bytes"] == len(content) - SHAPE.count("0") * BLOCK
     assert receiver.sent["extents"] == len(receiver.written) == len(SHAPE.replace("0", " ").split())
+
+
+@pytest.mark.parametrize(("level", "method"), [(3, "compressed"), (0, "as it is")])
+def test_link_is_measured_with_the_data_itself_and_the_copy_goes_on_at_the_level_chosen(
+    tmp_path, monkeypatch, level, method
+):
+    content = shaped("d1" * 40)
+    link = Link(tmp_path, content)
+    asked = []
+
+    def choose(link_bytes_s, _measure, *, always):
+        asked.append((link_bytes_s > 0, always))
+        return level, method
+
+    monkeypatch.setattr(sending, "choose", choose)
+    monkeypatch.setattr(receiving, "WORTH", len(content))
+    monkeypatch.setattr(receiving, "MEASURED_S", 1e-6)
+    receiver = link.copy(monkeypatch)
+    assert asked == [(True, False)]
+    assert (receiver.level, receiver.reason) == (level, method)
+    assert link.target.read_bytes() == content
+    assert receiver.sent["digest"] == digest_of(content)
+    if level:
+        assert receiver.wire_bytes < len(content) * 0.8
+    else:
+        assert receiver.wire_bytes == len(content)
 
 
 def test_zeroes_are_not_sent_though_they_are_in_use(tmp_path, monkeypatch):
@@ -129,8 +155,8 @@ def test_what_two_connections_read_is_digested_once():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("level", [0, 1])
-def test_source_that_cannot_be_read_ends_the_copy_with_its_error(tmp_path, monkeypatch, level):
+@pytest.mark.parametrize("compression", ["auto", "zstd"])
+def test_source_that_cannot_be_read_ends_the_copy_with_its_error(tmp_path, monkeypatch, compression):
     """And not as a link that broke: no other try would go better, and the operator would read of the wrong thing."""
 
     def unreadable(_disk, _extents):
@@ -139,7 +165,7 @@ def test_source_that_cannot_be_read_ends_the_copy_with_its_error(tmp_path, monke
 
     monkeypatch.setattr(sending, "chunks", unreadable)
     with pytest.raises(AgentError, match=r"the source can't be read: .*Input/output error") as caught:
-        Link(tmp_path, bytes(BLOCK)).copy(monkeypatch, level)
+        Link(tmp_path, bytes(BLOCK)).copy(monkeypatch, compression)
     assert not isinstance(caught.value, receiving.LinkBroken)
 
 

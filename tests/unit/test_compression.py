@@ -1,8 +1,11 @@
 """Which level of compression is taken."""
 
+import socket
+
 import pytest
 
 from os_migrate_agent import receiving
+from os_migrate_agent.files import Progress
 from os_migrate_agent.receiving import LinkBroken
 from os_migrate_agent.sending import choose
 
@@ -69,28 +72,33 @@ def test_reason_has_the_figures():
     assert "level 3 makes 0.40 of a byte, 100 MB/s" in reason
 
 
-class Reset:
-    """A connection that the other host resets in the middle of an answer."""
+def silent(*_):
+    here, there = socket.socketpair()
+    there.close()
+    return here
 
-    def __enter__(self):
-        return self
 
-    def __exit__(self, *_):
-        pass
-
-    def recv(self, _count):
-        raise ConnectionResetError(104, "Connection reset by peer")
+def late(*_):
+    here, there = socket.socketpair()
+    here.settimeout(0.01)
+    waiting.append(there)
+    return here
 
 
 def gone(*_):
     raise LinkBroken("nobody sends on /run/x.sock")
 
 
-@pytest.mark.parametrize("request_", [gone, lambda *_: Reset()])
-@pytest.mark.parametrize(("always", "level"), [(False, 0), (True, 1)])
-def test_link_that_breaks_while_it_is_measured_ends_no_copy(monkeypatch, request_, always, level):
+waiting = []
+
+
+@pytest.mark.parametrize("ask", [gone, silent, late])
+@pytest.mark.parametrize(("compression", "level"), [("auto", 0), ("zstd", 1)])
+def test_link_that_breaks_while_zstd_is_measured_ends_no_copy(monkeypatch, tmp_path, ask, compression, level):
     monkeypatch.setattr(receiving.shutil, "which", lambda _: "/usr/bin/zstd")
-    monkeypatch.setattr(receiving, "_request", request_)
-    chosen, reason = receiving.level_for("/run/x.sock", receiving.WORTH, always=always)
-    assert chosen == level
-    assert reason.startswith("the link could not be measured: ")
+    monkeypatch.setattr(receiving, "ask", ask)
+    much = [(0, receiving.WORTH)]
+    receiver = receiving.Receiver("/run/x.sock", compression, 0, much, Progress(str(tmp_path / "state"), 0))
+    receiver._choose(1e6)
+    assert receiver.level == level
+    assert receiver.reason.startswith("what zstd brings could not be measured: ")

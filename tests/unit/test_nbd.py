@@ -74,11 +74,12 @@ def test_tunnel_forwards_every_socket_to_the_same_path():
     assert argv[-2:] == ("--", "192.0.2.7")
 
 
-def test_tunnel_forwards_what_is_sent_compressed_only_where_that_is_wanted():
-    argv = unit_of(replace(TUNNEL, streams=True), AGENT).argv
+@pytest.mark.parametrize(("streams", "path"), [(False, socket_path), (True, stream_path)])
+def test_tunnel_forwards_either_exports_or_streams(streams, path):
+    argv = unit_of(replace(TUNNEL, streams=streams), AGENT).argv
     forwards = {argv[i + 1].partition(":")[0] for i, word in enumerate(argv) if word == "-L"}
-    assert forwards == {path(ATTEMPT, v) for path in (socket_path, stream_path) for v in (ONE, TWO)}
-    assert len(forwards) == 4
+    assert forwards == {path(ATTEMPT, v) for v in (ONE, TWO)}
+    assert len(forwards) == 2
 
 
 def test_each_tunnel_of_an_attempt_has_a_unit_of_its_own_that_tells_which_it_is():
