@@ -193,6 +193,7 @@ class Configuration:
                     "resume_guests_state_on_host_boot": True,
                     "vif_plugging_timeout": 120,
                     "block_device_allocate_retries": 300,
+                    "default_ephemeral_format": "ext4",  # the default is vfat, for which the clouds have no tool
                 },
                 "api": {"auth_strategy": "keystone"},
                 "conductor": {"workers": 1},

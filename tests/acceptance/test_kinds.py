@@ -185,7 +185,7 @@ def picture(cloud: Any) -> Picture:
     for group in groups.values():
         rules = [
             (r.direction, r.ether_type, r.protocol, r.port_range_min, r.port_range_max, r.remote_ip_prefix,
-             groups[r.remote_group_id].name if r.remote_group_id else None, r.description)
+             groups[r.remote_group_id].name if r.remote_group_id else None, r.description or "")
             for r in network.security_group_rules(security_group_id=group.id)
         ]  # fmt: skip
         found[f"group {group.name}"] = {"description": group.description, "rules": sorted(rules, key=repr)}
