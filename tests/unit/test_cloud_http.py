@@ -20,6 +20,7 @@ from os_migrate.model import (
     DhcpOption,
     FlavorId,
     FloatingIpExtras,
+    FloatingIpId,
     ImageId,
     NetworkId,
     Nic,
@@ -785,3 +786,34 @@ def test_a_thing_is_created_once_even_if_the_answer_is_lost(wire, cloud):
 def test_what_is_deleted_already_is_fine(wire, cloud):
     wire.mocker.delete(f"{NEUTRON}/v2.0/routers/r1", status_code=404)
     cloud.delete_from(ROUTERS, "r1")
+
+
+def floating_ip_of_a_port_with_two_addresses(wire, *answers):
+    url = f"{NEUTRON}/v2.0/floatingips/f"
+    several = {"NeutronError": {"message": "Port p has multiple fixed IPv4 addresses. Must provide a specific one"}}
+    wire.mocker.put(url, [{"status_code": 400, "json": several}, *answers])
+    ip = {"id": "f", "port_id": "p", "fixed_ip_address": "10.0.0.7", "revision_number": 4}
+    wire.mocker.get(url, json={"floatingip": ip})
+    return url
+
+
+def test_floating_ip_of_a_port_with_several_addresses_is_described_as_long_as_it_leads_there(wire, cloud):
+    url = floating_ip_of_a_port_with_two_addresses(wire, {"json": {"floatingip": {}}})
+    cloud.describe_floating_ip(FloatingIpId("f"), "door")
+    _, again = wire.asked("PUT", url)
+    assert again.json() == {"floatingip": {"description": "door", "port_id": "p", "fixed_ip_address": "10.0.0.7"}}
+    assert again.headers["If-Match"] == "revision_number=4"
+
+
+def test_floating_ip_that_was_led_elsewhere_meanwhile_is_left_where_it_is(wire, cloud):
+    url = floating_ip_of_a_port_with_two_addresses(wire, {"status_code": 412, "json": {}})
+    with pytest.raises(CloudError, match="HTTP 412"):
+        cloud.describe_floating_ip(FloatingIpId("f"), "door")
+    assert len(wire.asked("PUT", url)) == 2
+
+
+def test_floating_ip_that_leads_nowhere_and_cannot_be_described_says_why(wire, cloud):
+    url = floating_ip_of_a_port_with_two_addresses(wire)
+    wire.mocker.get(url, json={"floatingip": {"id": "f", "port_id": None, "fixed_ip_address": None}})
+    with pytest.raises(CloudError, match="HTTP 400"):
+        cloud.describe_floating_ip(FloatingIpId("f"), "door")

@@ -164,9 +164,11 @@ class Api:
         """Send a body once. Where it holds a `secret`, that goes into no log and no error."""
         return self._once(service, "POST", path, doing, body=body, microversion=microversion, secret=secret)
 
-    def put(self, service: Service, path: str, doing: str, body: Json) -> Json:
+    def put(
+        self, service: Service, path: str, doing: str, body: Json, *, headers: Mapping[str, str] | None = None
+    ) -> Json:
         """Replace something: doing it twice is the same as once."""
-        return self._again(service, "PUT", path, doing, body=body).body
+        return self._again(service, "PUT", path, doing, body=body, headers=headers).body
 
     def patch(self, service: Service, path: str, doing: str, body: Json) -> Json:
         """Change the given fields of something: doing it twice is the same as once."""
@@ -185,11 +187,14 @@ class Api:
         *,
         params: Mapping[str, str] | None = None,
         body: Json | None = None,
+        headers: Mapping[str, str] | None = None,
         microversion: str | None = None,
     ) -> Answer:
         for attempt in self._attempts():
             with attempt:
-                return self._once(service, method, path, doing, params=params, body=body, microversion=microversion)
+                return self._once(
+                    service, method, path, doing, params=params, body=body, headers=headers, microversion=microversion
+                )
         raise AssertionError("stamina returns or raises")
 
     def _once(
@@ -201,6 +206,7 @@ class Api:
         *,
         params: Mapping[str, str] | None = None,
         body: Json | None = None,
+        headers: Mapping[str, str] | None = None,
         microversion: str | None = None,
         secret: str | None = None,
     ) -> Answer:
@@ -210,6 +216,7 @@ class Api:
                 method,
                 params=params,
                 json=body,
+                headers=dict(headers or {}),
                 microversion=microversion,  # given even where None, so that no default of clouds.yaml changes an answer
                 timeout=TIMEOUT_S,
                 skip_cache=True,

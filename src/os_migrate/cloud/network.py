@@ -1,10 +1,12 @@
 """Neutron: networks, ports, floating IPs, security groups."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 
 from os_migrate.cloud import views
 from os_migrate.cloud.calls import Api, Json, Service
+from os_migrate.cloud.refusals import Refused
 from os_migrate.errors import NotFound
 from os_migrate.model import (
     NO_EXTRAS,
@@ -144,8 +146,25 @@ class Networking:
         self._change_floating_ip(floating_ip_id, "move", wanted)
 
     def describe_floating_ip(self, floating_ip_id: FloatingIpId, description: str) -> None:
-        """Replace a floating IP's description."""
-        self._change_floating_ip(floating_ip_id, "describe", {"description": description})
+        """Replace a floating IP's description.
+
+        Where it leads to a port with several addresses, Neutron wants to hear again to which. That is told to it as it is now, and
+        only for as long as it is so: it may be led elsewhere meanwhile.
+        https://docs.openstack.org/api-ref/network/v2/#revisions
+        """
+        wanted: Json = {"description": description}
+        try:
+            self._change_floating_ip(floating_ip_id, "describe", wanted)
+        except Refused as refused:
+            if refused.status != HTTPStatus.BAD_REQUEST:
+                raise
+            path = f"/floatingips/{floating_ip_id}"
+            ip = self._api.get(Service.NETWORK, path, f"look at floating IP {floating_ip_id}")["floatingip"]
+            if not ip.get("fixed_ip_address"):
+                raise
+            wanted.update(port_id=ip["port_id"], fixed_ip_address=ip["fixed_ip_address"])
+            same = {"If-Match": f"revision_number={ip['revision_number']}"}
+            self._change_floating_ip(floating_ip_id, "describe", wanted, same)
 
     def tag_floating_ip(self, floating_ip_id: FloatingIpId, tags: Sequence[str]) -> None:
         """Replace a floating IP's tags."""
@@ -156,9 +175,11 @@ class Networking:
         """Delete a floating IP."""
         self._remove(f"/floatingips/{floating_ip_id}", f"delete floating IP {floating_ip_id}")
 
-    def _change_floating_ip(self, floating_ip_id: FloatingIpId, verb: str, wanted: Json) -> None:
-        path = f"/floatingips/{floating_ip_id}"
-        self._api.put(Service.NETWORK, path, f"{verb} floating IP {floating_ip_id}", {"floatingip": wanted})
+    def _change_floating_ip(
+        self, floating_ip_id: FloatingIpId, verb: str, wanted: Json, headers: Mapping[str, str] | None = None
+    ) -> None:
+        path, doing = f"/floatingips/{floating_ip_id}", f"{verb} floating IP {floating_ip_id}"
+        self._api.put(Service.NETWORK, path, doing, {"floatingip": wanted}, headers=headers)
 
     def _visible(self, kind: str) -> Iterator[Json]:
         return self._api.pages(Service.NETWORK, f"/{kind}", kind, f"list the {kind}")
