@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import os_migrate.flow  # noqa: F401 (the steps that the journal names)
 from lab import scenario
 from lab.scenario import Shape
 from os_migrate.journal import Journal
