@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from os_migrate.errors import CloudError, CloudUnavailable
 from os_migrate.files.fileformat import Fault, described
 from os_migrate.files.marked import Steps
 from os_migrate.model import Tag
@@ -127,6 +128,18 @@ def _set(key: str) -> Callable[[Rest, Collection, str, object], None]:
     return send
 
 
+def set_visibility(rest: Rest, images: Collection, image_id: str, value: object) -> None:
+    """Let others see an image, or not: who may do that is for the cloud to say."""
+    try:
+        rest.update_in(images, image_id, {"visibility": value})
+    except CloudUnavailable:
+        raise
+    except CloudError as error:
+        what = f"{error.what}; the image is there, but doesn't become {value}"
+        remedy = "have an administrator change its visibility, or say another one in the file"
+        raise CloudError(what, remedy=remedy) from None
+
+
 WHOLE: Final = InText(int, (int,), "a whole number")
 FRACTION: Final = InText(float, (int, float), "a number")
 TRUTH: Final = InText(truth, (bool,), "true or false")
@@ -179,8 +192,16 @@ FIELDS: Final = (
     Field("vmware_ostype", TEXT),
     Field("is_hidden", FLAG, api="os_hidden", default=False, send=_set("os_hidden")),
     Field("is_protected", FLAG, api="protected", default=False, send=_set("protected")),
-    Field("visibility", VISIBILITY, default="shared", send=_set("visibility")),
+    Field("visibility", VISIBILITY, default="shared", send=set_visibility),
 )
+
+OF_EVERY_IMAGE: Final = frozenset(
+    {
+        "name", "container_format", "disk_format", "os_hash_algo", "os_hash_value", "min_disk", "min_ram", "properties", "tags",
+        "os_hidden", "protected", "visibility",
+    }
+)  # fmt: skip
+"""The fields that Glance shows of every image, if it knows them; the others are properties, and those it doesn't show aren't there."""
 
 _KEYS: Final = frozenset(entry.key for entry in FIELDS)
 
@@ -197,7 +218,7 @@ def custom(value: object) -> dict[str, object]:
 
 def with_properties(image: Json) -> Json:
     """Return an image with its other properties in a place of their own, as the table has them."""
-    return {**image, "properties": custom(image)}
+    return {**dict.fromkeys(_KEYS - OF_EVERY_IMAGE), **image, "properties": custom(image)}
 
 
 def flat(body: Json) -> Json:
