@@ -200,13 +200,10 @@ def test_data_comes_in_pieces(cloud, glance):
     assert len(came) == 3
 
 
-def test_data_that_ends_early_is_an_error_or_is_short(cloud, glance):
+def test_data_that_ends_early_is_an_error(cloud, glance):
     glance.data, glance.cuts = DATA, 1000
-    came = b""
-    with pytest.raises(CloudUnavailable, match="download image i1"), cloud.read_image("i1") as pieces:
-        for piece in pieces:
-            came += piece
-    assert len(came) < len(DATA)
+    with cloud.read_image("i1") as pieces, pytest.raises(CloudUnavailable, match="download image i1"):
+        list(pieces)
 
 
 @pytest.mark.parametrize(("status", "error"), [(403, CloudError), (404, NotFound), (503, CloudUnavailable)])
