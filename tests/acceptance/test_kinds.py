@@ -1,5 +1,7 @@
-"""Networks, subnets, routers and security groups of a project, made alike in the other cloud; as an ordinary tenant of both."""
+"""Networks, subnets, routers, security groups and images of a project, made alike in the other cloud; as an ordinary tenant of both."""
 
+import hashlib
+import random
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -31,8 +33,12 @@ subnets:
 Picture = dict[str, dict[str, Any]]
 
 
+DATA = random.Random(9).randbytes(5_000_000)
+"""What is in the image: not a whole number of pieces."""
+
+
 def furnish(cloud: Any) -> None:
-    """Make two networks, a router between them and outside, and four groups that refer to one another."""
+    """Make two networks, a router between them and outside, four groups that refer to one another, and an image."""
     network = cloud.network
     front = network.create_network(name="kinds-front", description="what customers see", mtu=1400)
     network.set_tags(front, ["shop", "front"])
@@ -88,6 +94,10 @@ def furnish(cloud: Any) -> None:
     ]
     network.update_router(router, routes=routes)
     furnish_groups(network)
+    flags = {"visibility": "private", "min_disk": 1, "protected": True}
+    said = {"tags": ["shop", "front"], "hw_disk_bus": "scsi", "hw_cpu_cores": "2", "shop": "front"}
+    formats = {"disk_format": "raw", "container_format": "bare"}
+    cloud.image.create_image(name="kinds-image", data=DATA, wait=True, meta={**flags, **said}, **formats)
 
 
 def furnish_groups(network: Any) -> None:
@@ -153,6 +163,9 @@ def delete(cloud: Any) -> None:
         network.delete_network(made)  # with its subnets
     for group in ours(network.security_groups(project_id=project)):
         network.delete_security_group(group)
+    for image in ours(cloud.image.images(owner=project)):
+        cloud.image.update_image(image, is_protected=False)
+        cloud.image.delete_image(image)
 
 
 def picture(cloud: Any) -> Picture:
@@ -189,6 +202,19 @@ def picture(cloud: Any) -> Picture:
             for r in network.security_group_rules(security_group_id=group.id)
         ]  # fmt: skip
         found[f"group {group.name}"] = {"description": group.description, "rules": sorted(rules, key=repr)}
+    for image in ours(cloud.image.images(owner=project)):
+        keys = (
+            "size",
+            "hash_algo",
+            "hash_value",
+            "disk_format",
+            "min_disk",
+            "visibility",
+            "is_protected",
+            "hw_disk_bus",
+        )
+        said = {**{key: getattr(image, key) for key in keys}, "tags": sorted(image.tags), "status": image.status}
+        found[f"image {image.name}"] = {**said, "cores": image.hw_cpu_cores, "shop": image.properties.get("shop")}
     return found
 
 
@@ -291,19 +317,20 @@ def test_everything_of_ours_is_exported(scene: Scene) -> None:
         "router_interfaces": 2,
         "security_groups": 4,
         "security_group_rules": 14 + 3 * 2,
+        "images": 1,
     }
 
 
 def test_a_dry_run_tells_all_and_makes_nothing(scene: Scene) -> None:
     assert actions(scene.rehearsed) == {"create"}
-    assert len(scene.rehearsed.result["resources"]) == 33
+    assert len(scene.rehearsed.result["resources"]) == 34
     assert scene.after_rehearsal == {}
 
 
 def test_the_destination_has_what_the_source_has(scene: Scene) -> None:
     assert actions(scene.imported) == {"create"}
-    assert len(scene.imported.result["resources"]) == 33
-    assert len(scene.source) == 11
+    assert len(scene.imported.result["resources"]) == 34
+    assert len(scene.source) == 12
     assert scene.after_import == scene.source
 
 
@@ -328,6 +355,13 @@ def test_odd_values_arrive_as_they_were(scene: Scene) -> None:
         "kinds-db",
         "kinds-admin",
     }
+
+
+def test_an_image_arrives_with_its_data(scene: Scene) -> None:
+    image = scene.after_import["image kinds-image"]
+    assert (image["size"], image["status"]) == (len(DATA), "active")
+    assert image["hash_value"] == hashlib.new(image["hash_algo"], DATA).hexdigest()
+    assert (image["visibility"], image["is_protected"], image["shop"], image["cores"]) == ("private", True, "front", 2)
 
 
 def test_a_group_lets_out_no_more_than_its_source_does(scene: Scene) -> None:

@@ -265,7 +265,7 @@ def test_an_image_that_was_deactivated_since_keeps_its_place_and_its_data(run):
 
 
 def test_an_image_that_is_active_is_fit():
-    assert unfit({"status": "active", "block_device_mapping": "[]"}) == ""
+    assert unfit({"status": "active", "size": 5, "block_device_mapping": "[{}]"}) == ""
 
 
 def test_only_the_projects_own_are_exported_and_hidden_ones_too(run):
@@ -398,6 +398,8 @@ def test_missing_and_short_data_is_told_with_all_the_rest_before_anything_is_tou
 
 def test_hollow_images_of_other_exporters_are_refused(run):
     exported(run)
+    file = run.here / "images.yml"
+    file.write_text(file.read_text().replace(f"size: {len(DATA)}", "size: 0", 1))
     run.edit("images", "web", properties={"block_device_mapping": "[{}]"})
     ran = run("import", "images")
     assert ran.exit_code == 2

@@ -39,7 +39,7 @@ TIMEOUT_S = (10, 120)
 DATA_TIMEOUT_S = (10, 900)
 """The same for data: a store may have to fetch an image before its first byte, or to put it away after its last."""
 
-BINARY = {"Content-Type": "application/octet-stream", "Accept": "*/*"}
+BINARY = {"Content-Type": "application/octet-stream", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True)

@@ -218,7 +218,8 @@ def custom(value: object) -> dict[str, object]:
 
 def with_properties(image: Json) -> Json:
     """Return an image with its other properties in a place of their own, as the table has them."""
-    return {**dict.fromkeys(_KEYS - OF_EVERY_IMAGE), **image, "properties": custom(image)}
+    name = image.get("name") or ""  # Glance lets an image have none
+    return {**dict.fromkeys(_KEYS - OF_EVERY_IMAGE), **image, "name": name, "properties": custom(image)}
 
 
 def flat(body: Json) -> Json:
@@ -232,11 +233,11 @@ def is_ours(image: Json) -> bool:
     return Tag.ATTEMPT_KEY in image or UNFINISHED in (image.get("tags") or ())
 
 
-def without_data(properties: Mapping[str, object]) -> str:
+def without_data(properties: Mapping[str, object], size_bytes: object) -> str:
     """Return why an image has no data that would mean something elsewhere; "" where it has."""
     if properties.get("cinder_encryption_key_id"):
         return "its data is encrypted, with a key that only its cloud has: migrate the volume, or upload what is in it"
-    if properties.get("block_device_mapping") not in {None, "", "[]"}:
+    if not size_bytes and properties.get("block_device_mapping"):
         return "it only stands for snapshots of volumes: migrate the server, or make an image of the volume"
     return ""
 
@@ -247,7 +248,7 @@ def unfit(image: Json) -> str:
         return "it is deactivated, so nobody may download it: openstack image set --activate"
     if image.get("status") != "active":
         return f"it is {image.get('status')}, and has no data: wait for it, or delete it"
-    return without_data(image)
+    return without_data(image, image.get("size"))
 
 
 IMAGES: Final = Kind(
