@@ -196,7 +196,7 @@ class Api:
         """Read data piece by piece. It takes no turn: it may go on for hours."""
         with self._translated(doing):
             response: Response = self._proxy(service).request(
-                path, "GET", stream=True, headers=BINARY, timeout=DATA_TIMEOUT_S, skip_cache=True, log=False
+                path, "GET", stream=True, headers=dict(BINARY), timeout=DATA_TIMEOUT_S, skip_cache=True, log=False
             )
             error = refusal(response, f"{self.name}: {doing}")
         try:
@@ -214,7 +214,14 @@ class Api:
         """Send data piece by piece, once. It takes no turn: it may go on for hours."""
         with self._translated(doing):
             response: Response = self._proxy(service).request(
-                path, "PUT", data=data, headers=BINARY, timeout=DATA_TIMEOUT_S, skip_cache=True, log=False
+                path,
+                "PUT",
+                data=data,
+                headers=dict(BINARY),
+                timeout=DATA_TIMEOUT_S,
+                connect_retries=0,
+                skip_cache=True,
+                log=False,
             )
             error = refusal(response, f"{self.name}: {doing}")
             if error:

@@ -50,8 +50,8 @@ def hashes_of(resource: Resource) -> dict[str, str]:
 
 def fingerprint_of(resource: Resource) -> Fingerprint:
     """Return what a file says of an image's data."""
-    size = resource.info.get("size")
-    size = size if type(size) is int else None
+    told = resource.info.get("size")
+    size = told if type(told) is int else None
     known = [(algorithm, value) for algorithm, value in hashes_of(resource).items() if can_digest(algorithm)]
     return Fingerprint(size, *known[0]) if known else Fingerprint(size)
 

@@ -16,8 +16,8 @@ COLLECTION: Final = Collection(Service.IMAGE, "/images", "images", "", update="J
 
 OF_GLANCE: Final = frozenset(
     {
-        "id", "checksum", "created_at", "direct_url", "file", "locations", "metadata", "owner", "schema", "self", "size", "status",
-        "stores", "store", "updated_at", "url", "virtual_size", "deleted", "deleted_at", "location",
+        "id", "checksum", "created_at", "direct_url", "file", "locations", "owner", "schema", "self", "size", "status",
+        "stores", "updated_at", "virtual_size", "deleted", "deleted_at", "location",
     }
 )  # fmt: skip
 """What Glance says of an image by itself. Where its data is stored may hold a password, and is nobody's business."""
@@ -64,7 +64,7 @@ def truth(text: str) -> bool:
 class InText(Shape):
     """A number or flag that is one in the file and text in the API; text that isn't one is left as it is."""
 
-    read: Callable[[str], object]
+    read: Callable[[str], Hashable]
     types: tuple[type, ...]
     what: str
 
@@ -84,7 +84,7 @@ class InText(Shape):
     def canon(self, value: object) -> Hashable:
         """Return what the text says, whoever wrote it."""
         try:
-            return self.read(value) if isinstance(value, str) else super().canon(value)  # type: ignore[return-value]
+            return self.read(value) if isinstance(value, str) else super().canon(value)
         except ValueError:
             return str(value)
 
@@ -210,10 +210,10 @@ def _is_custom(key: str) -> bool:
     return key not in OF_GLANCE | OF_NOVA | OF_KEYS | _KEYS and not key.startswith(PREFIXES)
 
 
-def custom(value: object) -> dict[str, object]:
+def custom(value: object) -> dict[str, str]:
     """Return those properties that have no field, and that no cloud wrote."""
     given: Mapping[str, object] = value if isinstance(value, dict) else {}
-    return {str(key): item for key, item in given.items() if item is not None and _is_custom(str(key))}
+    return {str(key): item for key, item in given.items() if isinstance(item, str) and _is_custom(str(key))}
 
 
 def with_properties(image: Json) -> Json:
