@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from os_migrate.cli.app import app, invocation_of, reporting
-from os_migrate.cli.resources import KIND_WORDS
+from os_migrate.cli.resources import KIND_WORDS, contents_of
 from os_migrate.errors import PlanError, Problem, UserError
 from os_migrate.files.fileformat import unstructure
 from os_migrate.files.workloads import WORKLOADS_FILE, read_workloads
@@ -22,6 +22,7 @@ from os_migrate.resources.importing import prepare
 from os_migrate.resources.kind import Kind, Resource
 from os_migrate.resources.wanted import wanted_resources
 from os_migrate.session import open_cloud
+from os_migrate.world import SystemClock
 
 DIFFERENT: Final = 1
 """The exit code of `diff` where something differs, as that of diff(1)."""
@@ -76,7 +77,8 @@ def validate(
         raise PlanError(problems)
     if destination:
         with invocation.events(settings) as events, open_cloud(settings, events, Side.DESTINATION, lock=False) as cloud:
-            prepare(cloud, wanted_resources(mine, settings), KINDS, {kind.name for kind in chosen})
+            contents = contents_of(cloud, settings, events, SystemClock())
+            prepare(cloud, wanted_resources(mine, settings), KINDS, {kind.name for kind in chosen}, contents)
     lines = [f"{name}.yml: {count} {name.replace('_', ' ')}, nothing wrong" for name, count in counts.items()]
     invocation.show("\n".join(lines) or "There are no files to check.", {"files": counts})
 

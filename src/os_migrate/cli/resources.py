@@ -8,8 +8,9 @@ import typer
 
 from os_migrate.cli.app import Invocation, filter_of
 from os_migrate.cli.failure import error_fields, error_text
-from os_migrate.errors import Interrupted, PlanError, Problem, UserError
-from os_migrate.events import Note
+from os_migrate.errors import Interrupted, OSMigrateError, PlanError, Problem, UserError
+from os_migrate.events import Events, Note
+from os_migrate.files.blobs import Blobs
 from os_migrate.files.filters import select, select_any
 from os_migrate.files.resourcefile import Merged, merge
 from os_migrate.model import Side
@@ -17,12 +18,14 @@ from os_migrate.resources.catalog import KINDS
 from os_migrate.resources.compare import Action, Verb
 from os_migrate.resources.exporting import Found, Wish, export
 from os_migrate.resources.files import read_kind, write_kind
-from os_migrate.resources.importing import Done, carry_out, prepare
+from os_migrate.resources.image_data import Fetched, Images, fetch
+from os_migrate.resources.images import IMAGES
+from os_migrate.resources.importing import Contents, Done, carry_out, prepare
 from os_migrate.resources.kind import Kind, Resource
 from os_migrate.resources.wanted import wanted_resources
 from os_migrate.session import open_cloud
 from os_migrate.settings import NameFilter, Settings
-from os_migrate.world import SystemClock
+from os_migrate.world import Clock, Cloud, SystemClock
 
 KIND_WORDS: Final = ", ".join(kind.name for kind in KINDS)
 
@@ -38,10 +41,11 @@ INFRASTRUCTURE: Final = {
 
 @dataclasses.dataclass(frozen=True)
 class Told:
-    """What a command found, for people and for machines."""
+    """What a command found, for people and for machines; `errors` are those that stopped nothing else."""
 
     lines: Sequence[str]
     result: Mapping[str, object]
+    errors: Sequence[OSMigrateError] = ()
 
 
 def export_kinds(
@@ -63,6 +67,7 @@ def export_kinds(
         one_filter=bool(filters) and (may_match_none or len(kinds) > 1),
     )
     merged: list[tuple[Found, Merged[Resource]]] = []
+    fetched: list[Fetched] = []
     with invocation.events(settings) as events, open_cloud(settings, events, Side.SOURCE, lock=False) as cloud:
         exported = export(cloud, kinds, KINDS, wish)
         if filters and not may_match_none and not any(found.resources for found in exported):
@@ -72,7 +77,22 @@ def export_kinds(
             result = merge(of_kind, found.resources, found.alive, overwrite_migration_params=overwrite_migration_params)
             write_kind(found.kind, files[found.kind.name], result.resources)
             merged.append((found, result))
-    return _told_of_export(settings, merged)
+            if found.kind is IMAGES and settings.images.export_blobs:
+                fetched = _fetch(cloud, found, settings, events)
+    return _told_of_export(settings, merged, fetched)
+
+
+def _fetch(cloud: Cloud, found: Found, settings: Settings, events: Events) -> list[Fetched]:
+    try:
+        return fetch(cloud, found.resources, Blobs(settings.images.blobs_dir), events, SystemClock())
+    except KeyboardInterrupt:
+        raise Interrupted("stopped on request", remedy="the same command again goes on with the next image") from None
+
+
+def contents_of(cloud: Cloud, settings: Settings, events: Events, clock: Clock) -> Mapping[str, Contents]:
+    """Return what kinds hold beside what their collections show."""
+    blobs = Blobs(settings.images.blobs_dir)
+    return {IMAGES.name: Images(cloud, blobs, events, clock, settings.workloads.timeout_s)}
 
 
 def import_kinds(invocation: Invocation, kinds: Sequence[Kind], filters: Sequence[str], *, dry_run: bool) -> None:
@@ -92,7 +112,7 @@ def import_kinds(invocation: Invocation, kinds: Sequence[Kind], filters: Sequenc
         invocation.events(settings) as events,
         open_cloud(settings, events, Side.DESTINATION, lock=not dry_run) as cloud,
     ):
-        plan = prepare(cloud, resources, KINDS, imported)
+        plan = prepare(cloud, resources, KINDS, imported, contents_of(cloud, settings, events, clock))
         for action in plan.actions:
             for name in action.waits:
                 events.tell(Note(text=f"{action.resource}: {name} will come with {_after(action, name)}"))
@@ -106,11 +126,16 @@ def import_kinds(invocation: Invocation, kinds: Sequence[Kind], filters: Sequenc
             except KeyboardInterrupt:
                 raise Interrupted("stopped on request", remedy="the same command again goes on where it was") from None
     _show_import(invocation, done, plan.others, dry_run=dry_run)
-    errors = [d.error for d in done if d.error is not None]
-    for error in errors:
+    end_with([d.error for d in done if d.error is not None])
+
+
+def end_with(errors: Iterable[OSMigrateError]) -> None:
+    """Show errors that stopped nothing else, each once, and end with the exit code of the first; go on if there are none."""
+    different = list(dict.fromkeys(errors))
+    for error in different:
         typer.echo(error_text(error), err=True)
-    if errors:
-        raise typer.Exit(errors[0].exit_code)
+    if different:
+        raise typer.Exit(different[0].exit_code)
 
 
 def read_files(kinds: Sequence[Kind], settings: Settings, *, missing_is_fine: bool) -> list[Resource]:
@@ -164,7 +189,9 @@ def _after(action: Action, name: str) -> str:
     return next(f"`os-migrate import {f.after}`" for f in action.resource.kind.fields if f.name == name)
 
 
-def _told_of_export(settings: Settings, merged: Iterable[tuple[Found, Merged[Resource]]]) -> Told:
+def _told_of_export(
+    settings: Settings, merged: Iterable[tuple[Found, Merged[Resource]]], fetched: Sequence[Fetched]
+) -> Told:
     lines: list[str] = []
     results: list[Mapping[str, object]] = []
     for found, result in merged:
@@ -172,6 +199,9 @@ def _told_of_export(settings: Settings, merged: Iterable[tuple[Found, Merged[Res
         lines.append(f"{file}: {len(result.resources)} {found.kind.name.replace('_', ' ')}")
         for word, resources in (("added", result.added), ("changed", result.changed), ("gone", result.vanished)):
             lines += [f"  {word:8} {r.name} ({r.id})" for r in resources]
+        lines += [f"  left out {entry}" for entry in found.left_out]
+        if found.kind is IMAGES:
+            lines += _told_of_data(settings, fetched, result.vanished)
         lines += [f"warning: nothing matches the filter's {entry}" for entry in found.idle_filters]
         lines += [
             f"warning: {entry} is something that the project can't see: name it, or make it null"
@@ -187,9 +217,34 @@ def _told_of_export(settings: Settings, merged: Iterable[tuple[Found, Merged[Res
                 "vanished": [r.id for r in result.vanished],
                 "idle_filters": list(found.idle_filters),
                 "unseen": list(found.unseen),
+                "left_out": list(found.left_out),
+                **({"data": [_data_fields(entry) for entry in fetched]} if found.kind is IMAGES else {}),
             }
         )
-    return Told(lines, {"kinds": results})
+    return Told(lines, {"kinds": results}, [entry.error for entry in fetched if entry.error is not None])
+
+
+def _told_of_data(settings: Settings, fetched: Sequence[Fetched], vanished: Sequence[Resource]) -> list[str]:
+    """Return the lines about images' data: what came, what didn't, and what is left of images that are gone."""
+    lines = [f"  data     {entry.resource.name}: {entry.file}" for entry in fetched if entry.is_new]
+    lines += [f"  data     {entry.resource.name}: FAILED: {entry.error.what}" for entry in fetched if entry.error]
+    if there := sum(not entry.is_new and entry.error is None for entry in fetched):
+        lines.append(f"  data of {there} images was there already")
+    blobs = Blobs(settings.images.blobs_dir)
+    files = [blobs.find(image.id, image.name) for image in vanished]
+    return [
+        *lines,
+        *(f"  data of an image that is gone: {file}: delete it if nobody needs it" for file in files if file),
+    ]
+
+
+def _data_fields(entry: Fetched) -> dict[str, object]:
+    return {
+        "id": entry.resource.id,
+        "file": str(entry.file),
+        "new": entry.is_new,
+        "error": error_fields(entry.error) if entry.error else None,
+    }
 
 
 SIGNS = {Verb.CREATE: "+", Verb.UPDATE: "~"}
