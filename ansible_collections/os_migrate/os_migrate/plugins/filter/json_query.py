@@ -46,12 +46,21 @@ _value:
 """
 
 
+def plain(value):
+    """Return a value in Python's own types: jmespath tells types by their names, and Ansible's strings have others."""
+    if isinstance(value, dict):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, str) else value
+
+
 def json_query(data, expression):
     """Return what an expression finds in data."""
     if jmespath is None:
         raise AnsibleFilterError("json_query needs the Python library jmespath, for the Python that Ansible runs with")
     try:
-        return jmespath.search(expression, data)
+        return jmespath.search(str(expression), plain(data))
     except jmespath.exceptions.JMESPathError as error:
         raise AnsibleFilterError(f"json_query can't use {expression!r}: {error}") from error
 
