@@ -34,8 +34,8 @@ from os_migrate.model import (
     VolumeId,
     VolumeType,
 )
+from tests.fakes.admin import FakeAdmin
 from tests.fakes.nova import FakeNova
-from tests.fakes.rest import FakeRest
 from tests.fakes.state import BLOCK, Machine, Stored, pattern
 
 
@@ -85,7 +85,7 @@ class FakeGlance(FakeNova):
             image.view = replace(image.view, status=status, virtual_size_bytes=size)
 
 
-class FakeCloud(FakeGlance, FakeRest):
+class FakeCloud(FakeGlance, FakeAdmin):
     """One project in one cloud: `world.Cloud`, and what a test sets up there beforehand."""
 
     @property
