@@ -15,7 +15,7 @@ from os_migrate.files import marked
 from os_migrate.files.blobs import Blobs
 from os_migrate.files.marked import BadValueError
 from os_migrate.files.variables import name_filter
-from os_migrate.kinds import check_files, chosen, export_kinds, finishing, import_resources, read_files
+from os_migrate.kinds import check_files, chosen, export_kinds, fetch_images, finishing, import_resources, read_files
 from os_migrate.resources.catalog import KINDS, WORKLOADS, choose_kinds
 from os_migrate.resources.compare import Verb
 from os_migrate.resources.images import IMAGES
