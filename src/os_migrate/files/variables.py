@@ -272,6 +272,8 @@ VARIABLES: Mapping[str, Variable] = {
     "os_migrate_conversion_link_keypair_private_path": Variable("conversion", "link_keypair_private_path", path),
     "os_migrate_conversion_host_ssh_key_type": Variable("conversion", "ssh_key_type", text),
     "os_migrate_conversion_host_ssh_user": Variable("conversion", "ssh_user", text),
+    "os_migrate_conversion_host_ssh_user_enable_password_access": Variable("conversion", "ssh_password_access", flag),
+    "os_migrate_conversion_host_ssh_user_password": Variable("conversion", "ssh_password", text, private=True),
     "os_migrate_conversion_host_ssh_networks": Variable("conversion", "ssh_networks", networks),
     "os_migrate_conversion_host_content_install": Variable("conversion", "content_install", flag),
     "os_migrate_link_conversion_hosts": Variable("conversion", "link", flag),
