@@ -209,7 +209,8 @@ class RemoteHost:
         Return whether they weren't there before.
         """
         files = {LINK_KNOWN_HOSTS: known_hosts, LINK_KEY: private_key}
-        return any([self._ask("write", {"path": path, "text": text})["changed"] for path, text in files.items()])
+        changed = [self._ask("write", {"path": path, "text": text})["changed"] for path, text in files.items()]
+        return any(changed)
 
     def allow_password(self, password: str | None, *, dry_run: bool) -> bool:
         """Let the SSH user, and nobody else, in by a password; None: by none any more. Return whether that changed anything, or would.
