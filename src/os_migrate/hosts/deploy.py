@@ -87,6 +87,8 @@ def deploy(
         CloudError, HostError: a host could not be made, or reached, or lacks tools.
     """
     sides = [side for side in Side if settings.host(side).deploy]
+    if not sides:
+        return Deployed((), ())
     if Stage.CONTENT in stages:
         refuse_access_without_password(settings.conversion)
     found = look(clouds, settings, sides) if Stage.HOSTS in stages else {}
