@@ -12,8 +12,10 @@ from os_migrate.failure import error_fields
 from os_migrate.files.durable import write_atomically
 from os_migrate.files.filters import select, select_any
 from os_migrate.files.resourcefile import Merged, merge
+from os_migrate.files.workloads import read_workloads
 from os_migrate.model import Side
-from os_migrate.resources.catalog import KINDS
+from os_migrate.resources.catalog import KINDS, WORKLOADS
+from os_migrate.resources.checking import dangling, nameless, twice
 from os_migrate.resources.compare import Action
 from os_migrate.resources.exporting import Found, Wish, export
 from os_migrate.resources.files import dump_kind, read_kind
@@ -121,6 +123,47 @@ def _bring_up_to_date(found: Found, file: Path, old: Sequence[Resource], *, over
     if write and after != before:
         write_atomically(file, after)
     return Exported(file, found, merged, before, after)
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """What was found in files: the resources of those kinds that were chosen, how many each file has, and all that is wrong."""
+
+    resources: Sequence[Resource]
+    counts: dict[str, int]
+    problems: Sequence[Problem]
+
+
+def check_files(
+    kinds: Sequence[Kind], file_of: FileOf, *, named: AbstractSet[str], workloads: Path | None, dangle: bool = True
+) -> Checked:
+    """Check the files of kinds against one another: those that are `named` must be there, the others are what they may refer to.
+
+    Without `dangle`, references to what no file has are left to a cloud.
+    """
+    resources: list[Resource] = []
+    problems: list[Problem] = []
+    counts: dict[str, int] = {}
+    for kind in KINDS:
+        file = file_of(kind)
+        try:
+            of_kind = read_kind(kind, file) if kind.name in named or file.exists() else ()
+        except PlanError as error:
+            problems += error.problems if kind in kinds else []
+            continue
+        resources += of_kind
+        if kind in kinds and file.exists():
+            counts[kind.name] = len(of_kind)
+    mine = [resource for resource in resources if resource.kind in kinds]
+    problems += [*twice(mine), *nameless(mine)]
+    if workloads is not None and (WORKLOADS in named or workloads.exists()):
+        try:
+            counts[WORKLOADS] = len(read_workloads(workloads))
+        except PlanError as error:
+            problems += error.problems
+    if dangle:
+        problems += [p for p in dangling(resources, KINDS) if p.where in {resource.where for resource in mine}]
+    return Checked(mine, counts, problems)
 
 
 def finishing(kinds: Sequence[Kind]) -> list[Kind]:
