@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from os_migrate.cloud import connect
 from os_migrate.door.call import Answer, Call
@@ -16,9 +16,11 @@ from os_migrate.door.settings import cloud_of
 from os_migrate.errors import UserError
 from os_migrate.hosts import deploy as hosts
 from os_migrate.hosts.hosting import find_address
-from os_migrate.model import Server, Side
+from os_migrate.model import Server, ServerId, Side
 from os_migrate.session import Session, open_session
 from os_migrate.settings import CloudSettings, Settings
+
+SIDES: Final = {"src": Side.SOURCE, "dst": Side.DESTINATION}
 
 
 def deploy(call: Call) -> Answer:
@@ -59,21 +61,21 @@ def delete(call: Call) -> Answer:
 
 def info(call: Call) -> Answer:
     """Tell of one server, by name or id, what a playbook needs to reach it as a conversion host. No data dir is needed."""
+    side = _side(call)
     if call.data_dir is None:
-        settings = Settings(data_dir=Path(), source=cloud_of(call.options, CloudSettings()))
+        own = cloud_of(call.options, CloudSettings())
+        settings = Settings(data_dir=Path(), source=own, destination=own)
     else:
-        settings = call.settings()
-    side = Side.DESTINATION if call.options.get("cloud") == settings.destination.cloud else Side.SOURCE
+        settings = replace(call, side=side).settings()
     wanted = call.options["server"]
-    cloud = connect(
-        settings.source, settings.clouds_path, name=side
-    )  # whichever it is: the task's own options are in it
+    own = settings.source if side is Side.SOURCE else settings.destination
+    cloud = connect(own, settings.clouds_path, name=side)
     server = _one(wanted, cloud.servers(), call.options.get("filters") or {})
     address = find_address(cloud, settings, side, server.id)
     if address is None:
         raise UserError(f"the conversion host {wanted!r} has no address", remedy="give it a floating IP")
-    found = {"address": address, "id": server.id, "name": server.name, "status": server.raw_status}
-    return {"openstack_conversion_host": found}
+    found = _reached(settings, server.id, server.name, address)
+    return {"openstack_conversion_host": {**found, "status": server.raw_status}}
 
 
 def _one(wanted: str, servers: Sequence[Server], filters: Mapping[str, object]) -> Server:
@@ -93,11 +95,21 @@ def _one(wanted: str, servers: Sequence[Server], filters: Mapping[str, object]) 
     return found[0]
 
 
+def _side(call: Call) -> Side:
+    """Return which cloud a call is for: it says so, or names the destination's cloud."""
+    if "host" in call.options:
+        return SIDES[call.options["host"]]
+    named = call.options.get("cloud")
+    if named and call.data_dir is not None and named == call.settings().destination.cloud:
+        return Side.DESTINATION
+    return Side.SOURCE
+
+
 def _settings(call: Call) -> Settings:
     """Return the settings of a call that may be for one side only."""
-    if (host := call.options.get("host")) is None:
+    if "host" not in call.options:
         return call.settings()
-    side = {"src": Side.SOURCE, "dst": Side.DESTINATION}[host]
+    side = _side(call)
     return replace(call, side=side).settings().only(side)
 
 
@@ -125,20 +137,23 @@ def _opened(call: Call, settings: Settings) -> Iterator[Session]:
 
 
 def _host(settings: Settings, host: hosts.DeployedHost) -> dict[str, Any]:
-    """Return a host with the words of an inventory: how it is reached, by the key that it was given."""
+    system = f"{host.facts.os_id} {host.facts.os_version}".strip()
+    return {**_reached(settings, host.server_id, host.name, host.address), "side": host.side.value, "os": system}
+
+
+def _reached(settings: Settings, server_id: ServerId, name: str, address: str) -> dict[str, Any]:
+    """Return a host with the words of an inventory: how it is reached, known by the key that it was given."""
     conversion = settings.conversion
     options = {
         "UserKnownHostsFile": conversion.known_hosts_path,
-        "HostKeyAlias": host.server_id,
+        "HostKeyAlias": server_id,
         "StrictHostKeyChecking": "yes",
     }
     return {
-        "side": host.side.value,
-        "name": host.name,
-        "id": host.server_id,
-        "address": host.address,
+        "name": name,
+        "id": server_id,
+        "address": address,
         "user": conversion.ssh_user,
         "private_key_file": str(conversion.keypair_private_path),
-        "ssh_args": " ".join(f"-o {name}={value}" for name, value in options.items()),
-        "os": f"{host.facts.os_id} {host.facts.os_version}".strip(),
+        "ssh_args": " ".join(f"-o {option}={value}" for option, value in options.items()),
     }

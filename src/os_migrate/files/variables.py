@@ -280,3 +280,19 @@ VARIABLES: Mapping[str, Variable] = {
     "os_migrate_reboot_conversion_hosts": Variable("conversion", "reboot", flag),
     **{name: Variable("filters", kind, name_filter) for name, kind in FILTERED_KINDS.items()},
 }
+
+_RHSM = (
+    *("activationkey", "auto_attach", "consumer_id", "consumer_name", "consumer_type", "delay", "environment"),
+    *("force_register", "manage", "org_id", "password", "pool", "pool_ids", "release", "repositories", "retries"),
+    *("rhsm_baseurl", "rhsm_repo_ca_cert", "server_hostname", "server_insecure", "server_proxy_hostname"),
+    *("server_proxy_password", "server_proxy_port", "server_proxy_user", "syspurpose", "username"),
+)
+
+FOR_PLAYBOOKS: frozenset[str] = frozenset(
+    {
+        "os_migrate_workloads_fail_fast",
+        "os_migrate_conversion_insights_enable",
+        *(f"os_migrate_conversion_rhsm_{name}" for name in _RHSM),
+    }
+)
+"""What only Ansible's playbooks and roles read: left alone here, so that their variable file is a settings file."""

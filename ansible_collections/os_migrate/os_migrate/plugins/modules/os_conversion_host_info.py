@@ -17,6 +17,11 @@ options:
     description: Consider only servers of which this is so. Keys are V(id), V(name), V(project_id) and V(status).
     type: dict
     default: {}
+  host:
+    description: The side that the server is of. By default the destination's where O(cloud) is its name in the settings, else the source's.
+    type: str
+    choices: [src, dst]
+    version_added: 2.0.0
 seealso:
   - module: os_migrate.os_migrate.conversion_host_deploy
 """
@@ -47,6 +52,18 @@ openstack_conversion_host:
       description: The server's name.
       type: str
       returned: always
+    user:
+      description: The user to log in as.
+      type: str
+      returned: always
+    private_key_file:
+      description: The file with the key to log in with.
+      type: str
+      returned: always
+    ssh_args:
+      description: Options of ssh by which the host is known by the key that it was given, and by no other.
+      type: str
+      returned: always
     status:
       description: The server's status, as Nova has it.
       type: str
@@ -58,7 +75,12 @@ from ansible_collections.os_migrate.os_migrate.plugins.module_utils.engine impor
 
 
 def main():
-    run("hosts.info", dict(server=dict(type="str", required=True), filters=dict(type="dict", default={})))
+    options = dict(
+        server=dict(type="str", required=True),
+        filters=dict(type="dict", default={}),
+        host=dict(type="str", choices=["src", "dst"]),
+    )
+    run("hosts.info", options)
 
 
 if __name__ == "__main__":
