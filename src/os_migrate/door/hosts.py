@@ -7,20 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from os_migrate.cloud import connect
 from os_migrate.door.call import Answer, Call
-from os_migrate.door.settings import cloud_of
+from os_migrate.door.resources import opened
 from os_migrate.errors import UserError
 from os_migrate.hosts import deploy as hosts
 from os_migrate.hosts.hosting import find_address
 from os_migrate.model import Server, ServerId, Side
 from os_migrate.session import Session, open_session
-from os_migrate.settings import CloudSettings, Settings
-
-SIDES: Final = {"src": Side.SOURCE, "dst": Side.DESTINATION}
+from os_migrate.settings import Settings
 
 
 def deploy(call: Call) -> Answer:
@@ -61,17 +57,11 @@ def delete(call: Call) -> Answer:
 
 def info(call: Call) -> Answer:
     """Tell of one server, by name or id, what a playbook needs to reach it as a conversion host. No data dir is needed."""
-    side = _side(call)
-    if call.data_dir is None:
-        own = cloud_of(call.options, CloudSettings())
-        settings = Settings(data_dir=Path(), source=own, destination=own)
-    else:
-        settings = replace(call, side=side).settings()
+    call = replace(call, side=_side(call))
     wanted = call.options["server"]
-    own = settings.source if side is Side.SOURCE else settings.destination
-    cloud = connect(own, settings.clouds_path, name=side)
-    server = _one(wanted, cloud.servers(), call.options.get("filters") or {})
-    address = find_address(cloud, settings, side, server.id)
+    with opened(call, lock=False) as (settings, _, cloud):
+        server = _one(wanted, cloud.servers(), call.options.get("filters") or {})
+        address = find_address(cloud, settings, call.side, server.id)
     if address is None:
         raise UserError(f"the conversion host {wanted!r} has no address", remedy="give it a floating IP")
     found = _reached(settings, server.id, server.name, address)
@@ -97,20 +87,15 @@ def _one(wanted: str, servers: Sequence[Server], filters: Mapping[str, object]) 
 
 def _side(call: Call) -> Side:
     """Return which cloud a call is for: it says so, or names the destination's cloud."""
-    if "host" in call.options:
-        return SIDES[call.options["host"]]
     named = call.options.get("cloud")
-    if named and call.data_dir is not None and named == call.settings().destination.cloud:
-        return Side.DESTINATION
-    return Side.SOURCE
+    if "side" in call.options or not named or call.data_dir is None:
+        return call.side
+    return Side.DESTINATION if named == call.settings().destination.cloud else Side.SOURCE
 
 
 def _settings(call: Call) -> Settings:
-    """Return the settings of a call that may be for one side only."""
-    if "host" not in call.options:
-        return call.settings()
-    side = _side(call)
-    return replace(call, side=side).settings().only(side)
+    """Return the settings of a call, which may be for one side only."""
+    return call.settings().only(call.side if "side" in call.options else None)
 
 
 def _done(call: Call, settings: Settings, stage: hosts.Stage) -> Answer:

@@ -1,25 +1,30 @@
 #!/usr/bin/python
-# SPDX-License-Identifier: Apache-2.0
+# Apache License 2.0 (see LICENSE)
 
 DOCUMENTATION = r"""
 module: conversion_host_deploy
 short_description: Make the conversion hosts, with all that is around them
 version_added: 2.0.0
+author: OS Migrate (@os-migrate)
 description:
   - Makes sure that a conversion host is in each project, with its key pair, network, subnet, router, security group and floating IP as the settings want
     them, and that it answers SSH. What is there already is used.
   - The hosts are filled by M(os_migrate.os_migrate.conversion_host_content) and linked by M(os_migrate.os_migrate.conversion_host_link).
   - SSH is let in from nowhere but the migrator.
   - In check mode nothing is made, and RV(changes) tells what would be. An existing host is asked over SSH what it lacks.
-author: The authors of OS Migrate (@os-migrate)
-extends_documentation_fragment: os_migrate.os_migrate.engine
+extends_documentation_fragment:
+  - os_migrate.os_migrate.engine
 options:
-  host:
+  side:
     description:
       - Only the host of this side. By default both that the settings ask for, at the same time.
       - Required where O(cloud) or O(auth) is given, which are then of that side.
     type: str
-    choices: [src, dst]
+    choices: [source, destination]
+attributes:
+  check_mode:
+    description: Whether a task can be tried without an effect.
+    support: full
 seealso:
   - module: os_migrate.os_migrate.conversion_host_delete
   - module: os_migrate.os_migrate.os_conversion_host_info
@@ -94,8 +99,8 @@ from ansible_collections.os_migrate.os_migrate.plugins.module_utils.engine impor
 
 
 def main():
-    options = dict(host=dict(type="str", choices=["src", "dst"]))
-    run("hosts.deploy", options, constraints=dict(required_by=dict(cloud=["host"], auth=["host"])))
+    options = dict(side=dict(type="str", choices=["source", "destination"]))
+    run("hosts.deploy", options, constraints=dict(required_by=dict(cloud=["side"], auth=["side"])))
 
 
 if __name__ == "__main__":

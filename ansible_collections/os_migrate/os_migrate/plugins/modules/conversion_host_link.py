@@ -1,17 +1,22 @@
 #!/usr/bin/python
-# SPDX-License-Identifier: Apache-2.0
+# Apache License 2.0 (see LICENSE)
 
 DOCUMENTATION = r"""
 module: conversion_host_link
 short_description: Let the destination's conversion host open SSH to the source's
 version_added: 2.0.0
+author: OS Migrate (@os-migrate)
 description:
   - Gives the conversion host of the destination a key, and the host key of that of the source. With that key it can forward the sockets of the exports, and
     nothing else, and only from the address that it comes from.
   - Then SSH is let in to the hosts only from where it came.
   - In check mode it is only tried whether the link works.
-author: The authors of OS Migrate (@os-migrate)
-extends_documentation_fragment: os_migrate.os_migrate.engine
+extends_documentation_fragment:
+  - os_migrate.os_migrate.engine
+attributes:
+  check_mode:
+    description: Whether a task can be tried without an effect.
+    support: full
 seealso:
   - module: os_migrate.os_migrate.conversion_host_deploy
 """

@@ -1,13 +1,15 @@
 #!/usr/bin/python
-# SPDX-License-Identifier: Apache-2.0
+# Apache License 2.0 (see LICENSE)
 
 DOCUMENTATION = r"""
 module: os_conversion_host_info
 short_description: Tell where a conversion host is
+version_added: 2.0.0
+author: OS Migrate (@os-migrate)
 description:
   - Returns what the workload modules take as their conversion host.
-author: The authors of OS Migrate (@os-migrate)
-extends_documentation_fragment: os_migrate.os_migrate.engine
+extends_documentation_fragment:
+  - os_migrate.os_migrate.engine
 options:
   server:
     description: The name or the id of the server.
@@ -17,11 +19,14 @@ options:
     description: Consider only servers of which this is so. Keys are V(id), V(name), V(project_id) and V(status).
     type: dict
     default: {}
-  host:
+  side:
     description: The side that the server is of. By default the destination's where O(cloud) is its name in the settings, else the source's.
     type: str
-    choices: [src, dst]
-    version_added: 2.0.0
+    choices: [source, destination]
+attributes:
+  check_mode:
+    description: Whether a task can be tried without an effect.
+    support: full
 seealso:
   - module: os_migrate.os_migrate.conversion_host_deploy
 """
@@ -78,7 +83,7 @@ def main():
     options = dict(
         server=dict(type="str", required=True),
         filters=dict(type="dict", default={}),
-        host=dict(type="str", choices=["src", "dst"]),
+        side=dict(type="str", choices=["source", "destination"]),
     )
     run("hosts.info", options)
 
