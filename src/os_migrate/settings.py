@@ -27,7 +27,10 @@ EVERYTHING: NameFilter = (Regex(".*"),)
 
 @dataclass(frozen=True)
 class CloudSettings:
-    """How to reach a cloud: `cloud` is a name in clouds.yaml; the rest are the Ansible variables, which win."""
+    """How to reach a cloud: `cloud` is a name in clouds.yaml; the rest are the Ansible variables, which win.
+
+    `others` is what an entry of clouds.yaml may say besides, where a task gives one in place of a name.
+    """
 
     cloud: str | None = None
     auth: Mapping[str, object] | None = field(default=None, repr=False)
@@ -37,6 +40,7 @@ class CloudSettings:
     ca_cert: str | None = None
     client_cert: str | None = None
     client_key: str | None = None
+    others: Mapping[str, object] = field(default_factory=dict)
     filter_current_project: bool = True
     query: Mapping[str, object] = field(default_factory=dict)
 

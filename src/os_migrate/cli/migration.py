@@ -9,11 +9,11 @@ import typer
 from os_migrate import batch
 from os_migrate.batch import Outcome, Result
 from os_migrate.cli.app import Invocation, app, filter_of, invocation_of, reporting
-from os_migrate.cli.failure import error_fields, error_text
 from os_migrate.cli.meter import duration, size
 from os_migrate.cli.resources import KIND_WORDS, import_kinds
 from os_migrate.errors import UserError
 from os_migrate.events import Events, Note
+from os_migrate.failure import error_fields, error_text
 from os_migrate.files.filters import listed, select
 from os_migrate.files.workloads import WORKLOADS_FILE, log_name
 from os_migrate.journal import Attempt

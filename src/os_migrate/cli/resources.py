@@ -7,9 +7,9 @@ from typing import Final
 import typer
 
 from os_migrate.cli.app import Invocation, filter_of
-from os_migrate.cli.failure import error_fields, error_text
 from os_migrate.errors import Interrupted, PlanError, Problem, UserError
 from os_migrate.events import Note
+from os_migrate.failure import error_fields, error_text
 from os_migrate.files.filters import select, select_any
 from os_migrate.files.resourcefile import Merged, merge
 from os_migrate.model import Side

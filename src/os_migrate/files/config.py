@@ -38,19 +38,24 @@ _AS_TYPED: Final = {text, optional_text, order, path}
 _STRUCTURED: Final = {mapping, name_filter, texts}
 
 
-def find_file(given: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """Return the settings file: the one given, that of OS_MIGRATE_SETTINGS, or os-migrate.yml in this directory."""
+def find_file(given: Path | None, environment: Mapping[str, str], data_dir: str | None = None) -> Path | None:
+    """Return the settings file: the one given, that of OS_MIGRATE_SETTINGS, os-migrate.yml in this directory, or in the data dir given."""
     if given is not None:
         return given
     if named := environment.get(FILE_VARIABLE):
         return Path(named)
-    return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+    places = [Path(), *([Path(data_dir).expanduser()] if data_dir is not None else [])]
+    return next((place / DEFAULT_FILE for place in places if (place / DEFAULT_FILE).is_file()), None)
 
 
 def load_settings(
-    file: Path | None, overrides: Mapping[str, str], environment: Mapping[str, str] = os.environ
+    file: Path | None,
+    overrides: Mapping[str, str],
+    environment: Mapping[str, str] = os.environ,
+    *,
+    given_by: str = "--set",
 ) -> Settings:
-    """Read the settings from `file` (None: only the overrides), with `overrides` (name to text) on top.
+    """Read the settings from `file` (None: only the overrides), with `overrides` (name to text, `given_by` this) on top.
 
     A relative data dir counts from the file it is written in, other relative paths from the data dir.
 
@@ -65,7 +70,7 @@ def load_settings(
         if name in VARIABLES and VARIABLES[name].private:
             problems.append(_not_here(name))
             continue
-        where[name] = f"--set {name}"
+        where[name] = f"{given_by} {name}"
         values[name] = _typed(name, typed, where[name])
     templates = Templates(values, environment)
     sections: dict[str, dict[str, Any]] = {}

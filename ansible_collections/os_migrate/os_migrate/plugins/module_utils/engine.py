@@ -1,0 +1,47 @@
+"""From a module to one function of the engine, and back.
+
+A module says its own options and calls `run`; what the engine raises or returns becomes the module's result here, and nowhere else.
+"""
+
+import signal
+import traceback
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+try:
+    from os_migrate.door.call import Call, answer
+    from os_migrate.model import Side
+except ImportError:
+    MISSING = traceback.format_exc()
+else:
+    MISSING = ""
+
+OPTIONS = dict(
+    data_dir=dict(type="path"),
+    cloud=dict(type="raw"),
+    auth=dict(type="dict", no_log=True),
+    auth_type=dict(type="str"),
+    region_name=dict(type="str"),
+    validate_certs=dict(type="bool"),
+    ca_cert=dict(type="path"),
+    client_cert=dict(type="path"),
+    client_key=dict(type="path", no_log=False),
+)
+
+
+def run(function, options, side="source", constraints=None, **fixed):
+    """Be a module that calls `FILE.FUNCTION` of os_migrate.door.
+
+    `side` is the cloud that the module's options are for, `constraints` are what AnsibleModule is told besides, `fixed` what the
+    function is told besides.
+    """
+    module = AnsibleModule(argument_spec=dict(OPTIONS, **options), supports_check_mode=True, **(constraints or {}))
+    if MISSING:
+        module.fail_json(msg=missing_required_lib("os-migrate"), exception=MISSING)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ansible-playbook's end stops the engine as Ctrl-C does
+    given = {name: value for name, value in module.params.items() if value is not None}
+    call = Call(given, Side(side), check=module.check_mode, warn=module.warn)
+    result = answer(function, call, **fixed)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
