@@ -7,7 +7,7 @@ has room for its disks: it doesn't wait in the middle, and it goes through that 
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import partial
 
@@ -22,6 +22,7 @@ from os_migrate.errors import (
     UserError,
 )
 from os_migrate.events import BatchStarted, Note, WorkloadEnded, WorkloadStarted
+from os_migrate.failure import error_fields
 from os_migrate.journal import Attempt, AttemptState, Journal
 from os_migrate.model import ServerId, Side
 from os_migrate.nbd import HostedAttempt
@@ -70,6 +71,20 @@ class Outcome:
         if self.result in {Result.MIGRATED, Result.SKIPPED} or not self.errors:
             return 0
         return self.errors[-1 if self.result is Result.ROLLBACK_INCOMPLETE else 0].exit_code
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """Return the outcome for machines."""
+        return {
+            "server_id": self.server_id,
+            "name": self.name,
+            "result": self.result,
+            "detail": self.detail,
+            "seconds": round(self.seconds, 3),
+            "error": error_fields(self.error) if self.error else None,
+            "later_error": error_fields(self.later_error) if self.later_error else None,
+            "report": asdict(self.report) if self.report else None,
+        }
 
 
 def migrate(world: World, journal: Journal, workloads: Sequence[Workload], settings: Settings) -> list[Outcome]:

@@ -1,8 +1,8 @@
 """The stages of one workload's migration, each on a session of its own; the journal is all that they have in common.
 
-    prelim, check_destination, check_source    touch nothing
-    go_forward                                 begins an attempt, or goes on with the open one, up to a stage of `flow`
-    clean_up                                   finishes an attempt whose twin runs, and undoes any other
+    prelim, check_destination    touch nothing
+    go_forward                   begins an attempt, or goes on with the open one, up to a stage of `flow`
+    clean_up                     finishes an attempt whose twin runs, and undoes any other
 
 A stage that fails leaves its attempt as it is, marked as failed: such a one is undone, never continued.
 """
@@ -64,18 +64,18 @@ def prelim(world: World, journal: Journal, workload: Workload) -> str:
     return ""
 
 
-def check_destination(world: World, journal: Journal, workload: Workload, settings: Settings) -> Checked | None:
-    """Check all that a migration of this workload needs; None where one is on its way, since that was checked when it began.
+def check_destination(world: World, journal: Journal, workload: Workload, settings: Settings) -> tuple[str, ...]:
+    """Check all that a migration of this workload needs; return the warnings. One that is on its way was checked when it began.
 
     Raises:
         PlanError: with every problem.
         UserError: an attempt failed, and must be undone before.
     """
-    last = _last(journal, workload.id, None)
+    last = last_attempt(journal, workload.id, None)
     if last is not None and not last.state.final:
         _refuse_to_go_on(last)
-        return None
-    return _checked(world, journal, workload, settings)[0]
+        return ()
+    return _checked(world, journal, workload, settings)[0].warnings
 
 
 def go_forward(
@@ -96,7 +96,7 @@ def go_forward(
     """
     workloads = replace(settings.workloads, stop_before_migration=stage is Stage.STOP)
     settings = replace(settings, workloads=workloads)
-    attempt = _last(journal, workload.id, attempt_id)
+    attempt = last_attempt(journal, workload.id, attempt_id)
     if attempt is not None and attempt.state is AttemptState.MIGRATED and attempt_id is None:
         attempt = attempt if twin_of(workload, world.destination.servers()) else None  # deleted since
     if attempt is not None and attempt.state in {AttemptState.COMMITTED, AttemptState.MIGRATED}:
@@ -120,24 +120,14 @@ def go_forward(
 
 
 def clean_up(
-    world: World,
-    journal: Journal,
-    server_id: ServerId | None,
-    settings: Settings,
-    attempt_id: str | None = None,
-    *,
-    after_failure: bool = False,
-) -> Left | None:
+    world: World, journal: Journal, settings: Settings, attempt_id: AttemptId, *, after_failure: bool = False
+) -> Left:
     """Give back what an attempt took: finish one whose twin runs, unless it is `after_failure`, and undo any other.
-
-    Without an attempt there is nothing to do.
 
     Raises:
         RollbackIncomplete: something of ours still stands; the attempt stays open.
     """
-    attempt = _last(journal, server_id, attempt_id)
-    if attempt is None:
-        return None
+    attempt = journal.attempt(attempt_id)
     committed = attempt.state is AttemptState.COMMITTED
     if attempt.state.final or (committed and after_failure):
         return Left(attempt, journal.steps(attempt.id), changed=False)
@@ -147,20 +137,17 @@ def clean_up(
     with suppress(OSMigrateError):  # what stands on a host that can't be had is told by its undo
         pair = pair_of(world, attempt, journal.steps(attempt.id))
     run = Run(world.through(world.pairs[pair or 0]), journal, attempt, settings)
+    _tell_begin(run, "clean up" if committed else "roll back")
     with _working(run):
         if committed:
             flow.clean_up_source(run)
         else:
-            _tell_begin(run, "roll back")
             flow.roll_back(run)
     _tell_end(run, Result.MIGRATED if committed else Result.ROLLED_BACK)
     return Left(journal.attempt(attempt.id), run.steps(), changed=True)
 
 
-# Attempts --------------------------------------------------------------------------------------------------------------
-
-
-def _last(journal: Journal, server_id: ServerId | None, attempt_id: str | None) -> Attempt | None:
+def last_attempt(journal: Journal, server_id: ServerId | None, attempt_id: str | None) -> Attempt | None:
     """Return the attempt that was named, else the last one of a server.
 
     Raises:
@@ -177,6 +164,9 @@ def _last(journal: Journal, server_id: ServerId | None, attempt_id: str | None) 
     return next(reversed(journal.attempts(server_id)), None) if server_id else None
 
 
+# Attempts --------------------------------------------------------------------------------------------------------------
+
+
 def _refuse_to_go_on(attempt: Attempt) -> None:
     """Raise UserError if an attempt is undone, or is to be."""
     if attempt.state is AttemptState.ROLLED_BACK:
@@ -189,9 +179,7 @@ def _refuse_to_go_on(attempt: Attempt) -> None:
         )
 
 
-def _begin(
-    world: World, journal: Journal, workload: Workload, settings: Settings
-) -> tuple[Attempt, Inventory, int]:
+def _begin(world: World, journal: Journal, workload: Workload, settings: Settings) -> tuple[Attempt, Inventory, int]:
     """Check as `os-migrate migrate` does; begin an attempt, and choose the pair of hosts with the most room."""
     checked, inventory = _checked(world, journal, workload, settings)
     others = [attempt.id for attempt in journal.unfinished()]
@@ -208,7 +196,9 @@ def _checked(world: World, journal: Journal, workload: Workload, settings: Setti
     checks = check(world, journal, [workload], settings)
     (checked,) = checks.workloads
     if checked.skip:
-        raise UserError(f"{workload.name}: {checked.skip}", remedy="go on only where import_workload_prelim has changed")
+        raise UserError(
+            f"{workload.name}: {checked.skip}", remedy="go on only where import_workload_prelim has changed"
+        )
     if checked.problems:
         raise PlanError(checked.problems)
     return replace(checked, warnings=(*checked.warnings, *checks.unchecked)), checks.inventory
@@ -264,11 +254,13 @@ def _working(run: Run) -> Iterator[None]:
             yield
         except Exception as raised:  # a fault of ours must not let a failed attempt be gone on with either
             error = raised if isinstance(raised, OSMigrateError) else our_fault(raised)
-            if run.journal.attempt(run.attempt.id).state is AttemptState.RUNNING:
+            state = run.journal.attempt(run.attempt.id).state
+            if state is AttemptState.RUNNING:
                 if isinstance(error, RollbackIncomplete) and isinstance(error.__cause__, OSMigrateError):
                     error = error.__cause__  # of the transfer's end: all will be undone, so its cause is what to tell
                 run.enter(AttemptState.FAILED, str(error))
-            _tell_end(run, Result.FAILED, str(error))
+            undoing = state is AttemptState.ROLLING_BACK
+            _tell_end(run, Result.ROLLBACK_INCOMPLETE if undoing else Result.FAILED, str(error))
             if error is raised:
                 raise
             raise error from raised
@@ -283,6 +275,4 @@ def _tell_begin(run: Run, activity: str) -> None:
 
 def _tell_end(run: Run, result: Result, detail: str = "") -> None:
     attempt = run.attempt
-    run.world.events.tell(
-        WorkloadEnded(workload=attempt.server_id, name=attempt.name, outcome=result, detail=detail)
-    )
+    run.world.events.tell(WorkloadEnded(workload=attempt.server_id, name=attempt.name, outcome=result, detail=detail))

@@ -1,7 +1,7 @@
 """What the stages of a migration tell each other of its disks, in the words of OS Migrate 1.0.x; made from the journal. Pure.
 
-    volume_map              by the device that Nova reports on the source, "/dev/vda": where the disk is on its way
-    block_device_mapping    the twin's disks in boot order, as Nova takes them
+volume_map              by the device that Nova reports on the source, "/dev/vda": where the disk is on its way
+block_device_mapping    the twin's disks in boot order, as Nova takes them
 """
 
 from collections.abc import Iterable, Sequence
@@ -50,7 +50,9 @@ def _disks(steps: Sequence[StepRecord]) -> tuple[Disk, ...]:
 def _entry(steps: Sequence[StepRecord], workload: Workload, disk: Disk, prefix: str) -> dict[str, Any]:
     scan, copy = _job(steps, "scan", disk), _job(steps, "copy", disk)
     size_gib = scan.size_bytes // GIB if isinstance(scan, ScanResult) else None
-    served = next((r.step.job for r in steps if isinstance(r.step, StartJob) and r.step.subject == f"export {disk.device}"), None)
+    served = next(
+        (r.step.job for r in steps if isinstance(r.step, StartJob) and r.step.subject == f"export {disk.device}"), None
+    )
     return {
         "source_dev": None,
         "source_id": _source_id(steps, disk),
@@ -82,7 +84,9 @@ def _made(steps: Iterable[StepRecord], kind: type[SnapshotVolume | SnapshotServe
 def _source_id(steps: Iterable[StepRecord], disk: Disk) -> VolumeId | None:
     """Return the volume that is attached to the source host for a disk."""
     subject = f"{Side.SOURCE} {disk.device}"
-    return next((r.step.volume_id for r in steps if isinstance(r.step, AttachVolume) and r.step.subject == subject), None)
+    return next(
+        (r.step.volume_id for r in steps if isinstance(r.step, AttachVolume) and r.step.subject == subject), None
+    )
 
 
 def _destination_id(steps: Iterable[StepRecord], disk: Disk) -> VolumeId | None:
