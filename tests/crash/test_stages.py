@@ -204,7 +204,7 @@ def test_failed_attempt_is_not_gone_on_with(scenes: Scenes):
         for stage in (Stage.TRANSFER, Stage.CREATE, Stage.STOP):
             with pytest.raises(UserError, match=f"attempt {attempt} is failed: .* is not equal to its source"):
                 processes.forward(stage)
-        scene = processes.anew()
+        processes.anew()
         with pytest.raises(UserError, match="undo it, with import_workload_src_cleanup"):
             stages.check_destination(scene.world, scene.journal, scene.workloads[0], scene.settings)
         assert processes.rescue() == [True, False]
@@ -263,7 +263,7 @@ def test_death_within_and_between_stages_is_made_good(scenes: Scenes, points: Po
     ends = set()
     for number in points(sample(instants(scenes, shape, latency), AT_MOST)):
         with scenes(shape, latency=latency) as scene:
-            assert die(lambda hook: migrate(scene, hook), number)  # noqa: B023 (called at once)
+            assert die(lambda hook: migrate(scene, hook), number)
             died = scene.state
             if act == "rollback" and died in COMMITTED:
                 continue
@@ -281,7 +281,7 @@ def test_death_within_and_between_stages_is_made_good(scenes: Scenes, points: Po
 def test_death_within_and_between_stages_is_made_good_without_the_journal(scenes: Scenes, points: Points, shape):
     for number in points(sample(instants(scenes, shape, PROMPT), AT_MOST)):
         with scenes(shape) as scene:
-            assert die(lambda hook: migrate(scene, hook), number)  # noqa: B023 (called at once)
+            assert die(lambda hook: migrate(scene, hook), number)
             died = scene.state
             scene.clock.sleep(60)
             scene.cleanup()
