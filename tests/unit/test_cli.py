@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from os_migrate import batch
+from os_migrate import batch, servers
 from os_migrate.batch import Outcome, Result
 from os_migrate.cli import app, cleanup, export, hosts, migration, plan, verify
 from os_migrate.cli.app import hoisted
@@ -456,14 +456,14 @@ def test_an_export_never_records_a_half_done_migration(interrupted):
 def test_an_export_drops_what_began_to_migrate_meanwhile(run, monkeypatch):
     run.file.unlink()
     one, two = run.scene.workloads
-    export_all = export.export_all
+    export_all = servers.export_all
 
     def during(*args: object):
         found = export_all(*args)
         run.scene.journal.begin(one.id, one.name)
         return found
 
-    monkeypatch.setattr(export, "export_all", during)
+    monkeypatch.setattr(servers, "export_all", during)
     run("export", "workloads")
     ids = {w.id for w in read_workloads(run.file)}
     assert one.id not in ids

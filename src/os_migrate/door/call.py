@@ -27,6 +27,7 @@ class Call:
     options: Mapping[str, Any]
     side: Side
     check: bool = False
+    diff: bool = False
     warn: Callable[[str], None] = field(default=lambda _: None)
 
     @property

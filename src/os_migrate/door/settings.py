@@ -1,7 +1,4 @@
-"""The settings of a module's call, and the files that a playbook's prelude writes.
-
-    DATA_DIR/os-migrate.yml    the playbook's variables, so that all modules and the command line have the same settings
-    DATA_DIR/clouds.yaml       the clouds that the playbook has credentials of
+"""The settings of a module's call: those of its data dir, as the playbook's prelude wrote them (`prelude`).
 
 What a task says itself wins: of the cloud that it is for, and of what `OPTIONS` lists.
 """
@@ -43,14 +40,14 @@ CLOUD_KEYS: Final[Mapping[str, str]] = {
 def data_dir_of(options: Mapping[str, Any]) -> Path | None:
     """Return the data dir that a module's options tell: by name, or by a file in it."""
     if options.get("data_dir"):
-        return _path(options["data_dir"])
+        return path_of(options["data_dir"])
     if options.get("path"):
-        return _path(options["path"]).parent
+        return path_of(options["path"]).parent
     if options.get("log_dir"):
-        return _path(options["log_dir"]).parent
+        return path_of(options["log_dir"]).parent
     for option in ("log_file", "state_file"):
         if options.get(option):
-            return _path(options[option]).parent.parent
+            return path_of(options[option]).parent.parent
     return None
 
 
@@ -101,7 +98,8 @@ def cloud_of(options: Mapping[str, Any], default: CloudSettings) -> CloudSetting
     return dataclasses.replace(default, **given)
 
 
-def _path(text: str) -> Path:
+def path_of(text: str) -> Path:
+    """Return a path that a task says."""
     return Path(text).expanduser().absolute()
 
 

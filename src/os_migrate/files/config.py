@@ -8,7 +8,7 @@ often than not.
 import dataclasses
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,23 +72,41 @@ def load_settings(
             continue
         where[name] = f"{given_by} {name}"
         values[name] = _typed(name, typed, where[name])
+    base = file.parent if file is not None and "os_migrate_data_dir" not in overrides else Path()
+    return read_settings(values, where, base, environment, file=file, problems=problems)
+
+
+def read_settings(
+    values: Mapping[str, object],
+    where: Mapping[str, str],
+    base: Path,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    file: Path | None = None,
+    problems: Sequence[Problem] = (),
+) -> Settings:
+    """Read variables that came from somewhere: `where` says of each of ours from where, `base` what a relative data dir counts from.
+
+    Raises:
+        PlanError: with every problem, those found before among them.
+    """
+    found = list(problems)
     templates = Templates(values, environment)
     sections: dict[str, dict[str, Any]] = {}
     for name, place in where.items():
         variable = VARIABLES.get(name)
         if variable is None:
-            problems.append(Problem(place, f"there is no variable {name}", _nearest(name)))
+            found.append(Problem(place, f"there is no variable {name}", _nearest(name)))
             continue
         try:
             _fill(sections, variable, templates.fill(values[name]))
         except BadValueError as error:
-            problems.append(Problem(place, f"{name} {error}", "see docs/settings.md"))
-    if "data_dir" not in sections.get("", {}) and not any("os_migrate_data_dir" in p.what for p in problems):
-        problems.append(_no_data_dir(file))
-    problems += _addresses_of_several(sections, where)
-    if problems:
-        raise PlanError(problems)
-    base = file.parent if file is not None and "os_migrate_data_dir" not in overrides else Path()
+            found.append(Problem(place, f"{name} {error}", "see docs/settings.md"))
+    if "data_dir" not in sections.get("", {}) and not any("os_migrate_data_dir" in p.what for p in found):
+        found.append(_no_data_dir(file))
+    found += _addresses_of_several(sections, where)
+    if found:
+        raise PlanError(found)
     return _settings(sections, base)
 
 

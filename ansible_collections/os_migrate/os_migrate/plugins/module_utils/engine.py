@@ -40,7 +40,8 @@ def run(function, options, side="source", constraints=None, **fixed):
         module.fail_json(msg=missing_required_lib("os-migrate"), exception=MISSING)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ansible-playbook's end stops the engine as Ctrl-C does
     given = {name: value for name, value in module.params.items() if value is not None}
-    call = Call(given, Side(side), check=module.check_mode, warn=module.warn)
+    diff = module._diff  # noqa: SLF001 (modules have no other way to it)
+    call = Call(given, Side(side), check=module.check_mode, diff=diff, warn=module.warn)
     result = answer(function, call, **fixed)
     if result.get("failed"):
         module.fail_json(**result)
