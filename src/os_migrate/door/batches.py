@@ -3,16 +3,14 @@
 from os_migrate import batch
 from os_migrate.batch import Outcome, Result
 from os_migrate.door.call import Answer, Call, failure
-from os_migrate.errors import PlanError, UserError
+from os_migrate.door.resources import filter_of
+from os_migrate.errors import PlanError
 from os_migrate.failure import error_fields, error_text
-from os_migrate.files.marked import BadValueError
-from os_migrate.files.variables import name_filter
 from os_migrate.files.workloads import log_names_of
 from os_migrate.journal import AttemptState
 from os_migrate.planning import fields, make_plan
 from os_migrate.resources.wanted import Choice, choose_workloads
 from os_migrate.session import Session, open_session
-from os_migrate.settings import Settings
 
 TAKEN_UP = {AttemptState.RUNNING, AttemptState.COMMITTED, AttemptState.ROLLING_BACK}
 """What a batch that was interrupted leaves; an attempt that failed and was not undone is one that somebody wants to look at."""
@@ -21,7 +19,7 @@ TAKEN_UP = {AttemptState.RUNNING, AttemptState.COMMITTED, AttemptState.ROLLING_B
 def migrate(call: Call) -> Answer:
     """Migrate the servers of the file that are chosen: first what was left open is brought to its end. In check mode return the plan."""
     settings = call.settings()
-    choice = _chosen(call, settings)
+    choice = choose_workloads(settings, (), filter_of(call.options))
     names = log_names_of([(w.id, w.name) for w in choice.everything])
     with call.events(settings, {} if call.check else names) as events:
         choice.tell_of_idle(events)
@@ -29,15 +27,6 @@ def migrate(call: Call) -> Answer:
             if call.check:
                 return _planned(session, choice)
             return _told(_outcomes(session, choice))
-
-
-def _chosen(call: Call, settings: Settings) -> Choice:
-    given = call.options.get("filter")
-    try:
-        wanted = name_filter(given) if given is not None else None
-    except BadValueError as error:
-        raise UserError(f"filter {error}", remedy="see os_migrate_workloads_filter in docs/settings.md") from None
-    return choose_workloads(settings, call.options.get("names") or [], wanted)
 
 
 def _planned(session: Session, choice: Choice) -> Answer:
