@@ -21,7 +21,7 @@ from os_migrate.resources.kind import Kind, Resource
 from os_migrate.resources.wanted import wanted_resources
 from os_migrate.rest import Collection, Service
 from os_migrate.servers import export_servers
-from os_migrate.session import open_cloud, open_session
+from os_migrate.session import open_cloud, open_journal
 from os_migrate.settings import NameFilter, Settings
 from os_migrate.world import Cloud, SystemClock
 
@@ -59,11 +59,10 @@ def export_kind(call: Call, kind: str) -> Answer:
 def export_workload(call: Call) -> Answer:
     """Bring workloads.yml up to date with the source's servers; what can't be described fails, and the rest is written."""
     file = path_of(call.options["path"])
-    settings = call.settings()
-    with call.events(settings) as events, open_session(settings, events, hosts=False, lock=False) as session:
+    with opened(call, lock=False) as (settings, _, cloud), open_journal(settings.data_dir) as journal:
         exported = export_servers(
-            session.world.source,
-            session.journal,
+            cloud,
+            journal,
             file,
             filter_of(call.options) or settings.filter(WORKLOADS),
             overwrite_migration_params=bool(call.options.get("overwrite_migration_params")),
@@ -117,6 +116,16 @@ def import_kind(call: Call, kind: str) -> Answer:
         different = dict.fromkeys(error_text(error) for error in imported.errors)
         answer |= {"failed": True, "msg": "\n".join(different), "error": error_fields(imported.errors[0])}
     return answer
+
+
+def export_keypairs(call: Call) -> Answer:
+    """Bring the file of key pairs up to date: the user's own, or those of all users."""
+    return export_kind(call, _of_keypairs(call))
+
+
+def import_keypairs(call: Call) -> Answer:
+    """Make key pairs: for the user, or for all users."""
+    return import_kind(call, _of_keypairs(call))
 
 
 def read_resources(call: Call) -> Answer:
@@ -227,6 +236,10 @@ def diff_of(call: Call, texts: Sequence[tuple[str, str, str]]) -> Answer:
             if before != after
         ]
     }
+
+
+def _of_keypairs(call: Call) -> str:
+    return "users_keypairs" if call.options.get("all_users") else "keypairs"
 
 
 def _described(call: Call, kind: Kind, settings: Settings) -> list[Resource]:

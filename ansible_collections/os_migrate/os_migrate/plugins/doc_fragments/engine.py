@@ -9,7 +9,8 @@ options:
   data_dir:
     description:
       - The data directory of the source project, with its settings, journal and files.
-      - Where it is not given, it is the directory of O(path), or the one that holds the directory of the log file, for modules that have such options.
+      - Where it is not given, it is the directory of the resource file, or the one that holds the directory of the log file, for
+        modules that have such an option.
       - Set it once for all modules, in C(module_defaults) of C(group/os_migrate.os_migrate.os_migrate).
     type: path
   cloud:

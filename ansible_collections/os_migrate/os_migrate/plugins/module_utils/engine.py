@@ -28,12 +28,37 @@ OPTIONS = dict(
     client_key=dict(type="path", no_log=False),
 )
 
+EXPORT = dict(
+    path=dict(type="path", required=True),
+    name=dict(type="str"),
+    filter=dict(type="list", elements="raw"),
+    overwrite_migration_params=dict(type="bool", default=False),
+)
+"""What exports have in common."""
+
+NAME_OR_FILTER = dict(mutually_exclusive=[("name", "filter")])
+
+IMPORT = dict(
+    data=dict(type="dict"),
+    path=dict(type="path"),
+    filter=dict(type="list", elements="raw"),
+    filters=dict(type="dict"),
+)
+"""What imports have in common."""
+
+DATA_OR_PATH = dict(mutually_exclusive=[("data", "path"), ("data", "filter")], required_one_of=[("data", "path")])
+
+SIDE = dict(side=dict(type="str", choices=["source", "destination"], default="source"))
+
+INFO = dict(SIDE, filters=dict(type="dict"))
+"""What modules that list something have in common."""
+
 
 def run(function, options, side="source", constraints=None, **fixed):
     """Be a module that calls `FILE.FUNCTION` of os_migrate.door.
 
-    `side` is the cloud that the module's options are for, `constraints` are what AnsibleModule is told besides, `fixed` what the
-    function is told besides.
+    `side` is the cloud that the module's options are for, unless it has an option of that name; `constraints` are what AnsibleModule is
+    told besides, `fixed` what the function is told besides.
     """
     module = AnsibleModule(argument_spec=dict(OPTIONS, **options), supports_check_mode=True, **(constraints or {}))
     if MISSING:
@@ -41,7 +66,7 @@ def run(function, options, side="source", constraints=None, **fixed):
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ansible-playbook's end stops the engine as Ctrl-C does
     given = {name: value for name, value in module.params.items() if value is not None}
     diff = module._diff  # noqa: SLF001 (modules have no other way to it)
-    call = Call(given, Side(side), check=module.check_mode, diff=diff, warn=module.warn)
+    call = Call(given, Side(given.get("side", side)), check=module.check_mode, diff=diff, warn=module.warn)
     result = answer(function, call, **fixed)
     if result.get("failed"):
         module.fail_json(**result)
