@@ -110,7 +110,7 @@ class Retrying(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Progress(Event):
-    """How far an activity on a disk is, in bytes. `disk` is the device that Nova reports on the source (/dev/vda)."""
+    """How far an activity on a disk is, in bytes. `disk` is the device that Nova reports on the source (/dev/vda); of no workload, an image."""
 
     disk: str
     activity: str

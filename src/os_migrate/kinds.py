@@ -1,7 +1,7 @@
 """Export and import of the kinds beside workloads: what every door does the same, around the tables in `resources`."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
@@ -9,6 +9,7 @@ from typing import Final
 from os_migrate.errors import Interrupted, OSMigrateError, PlanError, Problem, UserError
 from os_migrate.events import Events, Note
 from os_migrate.failure import error_fields
+from os_migrate.files.blobs import Blobs
 from os_migrate.files.durable import write_atomically
 from os_migrate.files.filters import select, select_any
 from os_migrate.files.resourcefile import Merged, merge
@@ -19,11 +20,13 @@ from os_migrate.resources.checking import dangling, nameless, twice
 from os_migrate.resources.compare import Action
 from os_migrate.resources.exporting import Found, Wish, export
 from os_migrate.resources.files import dump_kind, read_kind
-from os_migrate.resources.importing import Done, carry_out, prepare
+from os_migrate.resources.image_data import Fetched, Images, fetch
+from os_migrate.resources.images import IMAGES
+from os_migrate.resources.importing import Contents, Done, carry_out, prepare
 from os_migrate.resources.kind import Kind, Resource
-from os_migrate.rest import Rest
+from os_migrate.rest import ImageData
 from os_migrate.settings import NameFilter, Settings
-from os_migrate.world import Clock
+from os_migrate.world import Clock, Cloud, SystemClock
 
 INFRASTRUCTURE: Final = {
     "networks": "net_name",
@@ -47,6 +50,12 @@ class Exported:
     merged: Merged[Resource]
     before: str
     after: str
+    fetched: Sequence[Fetched] = ()
+
+    @property
+    def errors(self) -> list[OSMigrateError]:
+        """Return why not all data of images is there."""
+        return [entry.error for entry in self.fetched if entry.error is not None]
 
     def fields(self) -> dict[str, object]:
         """Return it for machines."""
@@ -59,6 +68,8 @@ class Exported:
             "vanished": [r.id for r in self.merged.vanished],
             "idle_filters": list(self.found.idle_filters),
             "unseen": list(self.found.unseen),
+            "left_out": list(self.found.left_out),
+            **({"data": [_data_fields(entry) for entry in self.fetched]} if self.found.kind is IMAGES else {}),
         }
 
 
@@ -82,8 +93,9 @@ class Imported:
 
 
 def export_kinds(
-    cloud: Rest,
+    cloud: Cloud,
     settings: Settings,
+    events: Events,
     kinds: Sequence[Kind],
     file_of: FileOf,
     wanted: NameFilter | None,
@@ -91,8 +103,11 @@ def export_kinds(
     may_match_none: bool = False,
     overwrite_migration_params: bool = False,
     write: bool = True,
+    fetch_data: bool = True,
 ) -> list[Exported]:
     """Bring files up to date with what there is in a cloud; `wanted` is the filter for all kinds, else each has its own.
+
+    The data of images comes along if the settings say so, unless `fetch_data` says no.
 
     Raises:
         UserError: a filter matches nothing, or a file can't be written.
@@ -109,20 +124,37 @@ def export_kinds(
     exported = export(cloud, kinds, KINDS, wish)
     if wanted is not None and not may_match_none and not any(found.resources for found in exported):
         raise UserError("the filter matches nothing", remedy="check its spelling")
-    return [
-        _bring_up_to_date(found, file_of(found.kind), old, overwrite=overwrite_migration_params, write=write)
-        for found in exported
-    ]
+    done: list[Exported] = []
+    for found in exported:
+        of_kind = [resource for resource in old if resource.kind is found.kind]
+        merged = merge(of_kind, found.resources, found.alive, overwrite_migration_params=overwrite_migration_params)
+        file = file_of(found.kind)
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        after = dump_kind(found.kind, merged.resources)
+        if write and after != before:
+            write_atomically(file, after)
+        with_data = found.kind is IMAGES and settings.images.export_blobs and fetch_data and write
+        fetched = fetch_images(cloud, found.resources, settings, events) if with_data else ()
+        done.append(Exported(file, found, merged, before, after, fetched))
+    return done
 
 
-def _bring_up_to_date(found: Found, file: Path, old: Sequence[Resource], *, overwrite: bool, write: bool) -> Exported:
-    of_kind = [resource for resource in old if resource.kind is found.kind]
-    merged = merge(of_kind, found.resources, found.alive, overwrite_migration_params=overwrite)
-    before = file.read_text(encoding="utf-8") if file.exists() else ""
-    after = dump_kind(found.kind, merged.resources)
-    if write and after != before:
-        write_atomically(file, after)
-    return Exported(file, found, merged, before, after)
+def fetch_images(cloud: ImageData, images: Sequence[Resource], settings: Settings, events: Events) -> Sequence[Fetched]:
+    """Download the data of images, as far as it isn't there; one that fails is told, and stops no other.
+
+    Raises:
+        Interrupted: Ctrl-C.
+    """
+    try:
+        return fetch(cloud, images, Blobs(settings.images.blobs_dir), events, SystemClock())
+    except KeyboardInterrupt:
+        raise Interrupted("stopped on request", remedy="the same command again goes on with the next image") from None
+
+
+def contents_of(cloud: Cloud, settings: Settings, events: Events, clock: Clock) -> Mapping[str, Contents]:
+    """Return what kinds hold beside what their collections show."""
+    blobs = Blobs(settings.images.blobs_dir)
+    return {IMAGES.name: Images(cloud, blobs, events, clock, settings.workloads.timeout_s)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +205,7 @@ def finishing(kinds: Sequence[Kind]) -> list[Kind]:
 
 
 def import_resources(
-    cloud: Rest,
+    cloud: Cloud,
     settings: Settings,
     events: Events,
     resources: Sequence[Resource],
@@ -189,7 +221,7 @@ def import_resources(
         CloudError: the cloud can't be listed.
         Interrupted: Ctrl-C.
     """
-    plan = prepare(cloud, resources, KINDS, imported)
+    plan = prepare(cloud, resources, KINDS, imported, contents_of(cloud, settings, events, clock))
     for action in plan.actions:
         for name in action.waits:
             events.tell(Note(text=f"{action.resource}: {name} will come with {_after(action, name)}"))
@@ -257,6 +289,15 @@ def _made_by_us(settings: Settings, field: str) -> frozenset[str]:
 
 def _after(action: Action, name: str) -> str:
     return next(f"`os-migrate import {f.after}`" for f in action.resource.kind.fields if f.name == name)
+
+
+def _data_fields(entry: Fetched) -> dict[str, object]:
+    return {
+        "id": entry.resource.id,
+        "file": str(entry.file),
+        "new": entry.is_new,
+        "error": error_fields(entry.error) if entry.error else None,
+    }
 
 
 def _done_fields(entry: Done) -> dict[str, object]:

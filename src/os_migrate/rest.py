@@ -4,10 +4,11 @@
 nothing else. What is listed and sent are the services' own JSON objects: a kind's table of fields says what they mean.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 Json = dict[str, Any]
 
@@ -26,7 +27,8 @@ class Service(StrEnum):
 class Collection:
     """Things of one sort at a service: `/networks` lists `networks`, one of which is a `network`.
 
-    `one` is "" where the service sends things without a wrapper. `update` is the method that changes one.
+    `one` is "" where the service sends things without a wrapper. `update` is the method that changes one: PUT, PATCH, or JSON-PATCH
+    where a PATCH takes a list of operations.
     """
 
     service: Service
@@ -68,3 +70,30 @@ class Rest(Protocol):
 
     def delete_from(self, collection: Collection, thing_id: str) -> None:
         """Delete a thing; one that isn't there is fine."""
+
+
+UNFINISHED: Final = "os_migrate_unfinished"
+"""Tags an image until its data is there and proven: it counts for nothing."""
+
+CHUNK_BYTES: Final = 1 << 20
+"""Data is read, digested and sent in such pieces, however large an image is."""
+
+
+class Bytes(Protocol):
+    """Data that is read piece by piece, and again from its beginning where it must be sent again."""
+
+    def __len__(self) -> int:
+        """Return how many bytes there are."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Read them."""
+
+
+class ImageData(Protocol):
+    """The data of images, which no collection carries."""
+
+    def read_image(self, image_id: str) -> AbstractContextManager[Iterator[bytes]]:
+        """Read an image's data piece by piece; it may end early, and nobody but its hash would tell."""
+
+    def write_image(self, image_id: str, data: Bytes, timeout_s: float) -> Json:
+        """Give a new image its data, once; return it when it is active. Raise CloudError if it has gone wrong."""

@@ -45,10 +45,10 @@ from os_migrate.model import (
     VolumeType,
 )
 from os_migrate.nbd import HostedAttempt, Job, JobState
-from os_migrate.rest import Rest
+from os_migrate.rest import ImageData, Rest
 
 
-class Cloud(Rest, Protocol):
+class Cloud(Rest, ImageData, Protocol):
     """One project in one cloud, as an ordinary tenant. Ids that don't exist raise NotFound."""
 
     @property

@@ -35,7 +35,7 @@ from os_migrate.model import (
     VolumeType,
 )
 from tests.fakes.nova import FakeNova
-from tests.fakes.rest import FakeRest
+from tests.fakes.glance import FakeImages
 from tests.fakes.state import BLOCK, Machine, Stored, pattern
 
 
@@ -85,7 +85,7 @@ class FakeGlance(FakeNova):
             image.view = replace(image.view, status=status, virtual_size_bytes=size)
 
 
-class FakeCloud(FakeGlance, FakeRest):
+class FakeCloud(FakeImages, FakeGlance):
     """One project in one cloud: `world.Cloud`, and what a test sets up there beforehand."""
 
     @property

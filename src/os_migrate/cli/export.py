@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from os_migrate.cli.app import Invocation, app, filter_of, invocation_of, reporting
-from os_migrate.cli.resources import KIND_WORDS, Told, export_kinds
+from os_migrate.cli.resources import KIND_WORDS, Told, end_with, export_kinds
 from os_migrate.files.workloads import WORKLOADS_FILE
 from os_migrate.resources.catalog import ALL, WORKLOADS, choose_kinds
 from os_migrate.servers import ExportedServers, export_servers
@@ -59,6 +59,7 @@ def export_command(
         export_workloads(invocation, filters or [], told, overwrite_migration_params=overwrite_migration_params)
     else:
         invocation.show("\n".join(told.lines), told.result)
+    end_with(told.errors)
 
 
 def export_workloads(

@@ -12,7 +12,7 @@ from os_migrate.cli.resources import KIND_WORDS
 from os_migrate.errors import PlanError, UserError
 from os_migrate.files.fileformat import unstructure
 from os_migrate.files.workloads import WORKLOADS_FILE, read_workloads
-from os_migrate.kinds import check_files
+from os_migrate.kinds import check_files, contents_of
 from os_migrate.model import Side
 from os_migrate.resources.catalog import ALL, KINDS, WORKLOADS, choose_kinds
 from os_migrate.resources.compare import Change
@@ -22,6 +22,7 @@ from os_migrate.resources.importing import prepare
 from os_migrate.resources.kind import Kind, Resource
 from os_migrate.resources.wanted import wanted_resources
 from os_migrate.session import open_cloud
+from os_migrate.world import SystemClock
 
 DIFFERENT: Final = 1
 """The exit code of `diff` where something differs, as that of diff(1)."""
@@ -62,7 +63,9 @@ def validate(
         raise PlanError(found.problems)
     if destination:
         with invocation.events(settings) as events, open_cloud(settings, events, Side.DESTINATION, lock=False) as cloud:
-            prepare(cloud, wanted_resources(found.resources, settings), KINDS, {kind.name for kind in chosen})
+            contents = contents_of(cloud, settings, events, SystemClock())
+            wanted = wanted_resources(found.resources, settings)
+            prepare(cloud, wanted, KINDS, {kind.name for kind in chosen}, contents)
     lines = [f"{name}.yml: {count} {name.replace('_', ' ')}, nothing wrong" for name, count in found.counts.items()]
     invocation.show("\n".join(lines) or "There are no files to check.", {"files": found.counts})
 

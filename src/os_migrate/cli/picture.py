@@ -71,6 +71,13 @@ class Picture:
                 row = self._rows[workload]
                 row.stage, row.moved = stage, now
                 row.disks.clear()
+            case Progress(workload="", done_bytes=done, total_bytes=total):
+                row = self._rows.setdefault("", _Row("images", now))
+                row.feed(event, now)
+                if 0 < total <= done:
+                    del row.disks[event.disk]
+                if not row.disks:
+                    del self._rows[""]
             case Progress(workload=workload) if workload in self._rows:
                 self._rows[workload].feed(event, now)
             case _:

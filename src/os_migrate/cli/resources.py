@@ -8,13 +8,15 @@ from typing import Final
 import typer
 
 from os_migrate.cli.app import Invocation, filter_of
-from os_migrate.errors import UserError
+from os_migrate.errors import OSMigrateError, UserError
 from os_migrate.failure import error_text
+from os_migrate.files.blobs import Blobs
 from os_migrate.kinds import Exported, Imported, chosen, finishing, import_resources, read_files
 from os_migrate.kinds import export_kinds as bring_up_to_date
 from os_migrate.model import Side
 from os_migrate.resources.catalog import KINDS
 from os_migrate.resources.compare import Verb
+from os_migrate.resources.images import IMAGES
 from os_migrate.resources.kind import Kind
 from os_migrate.resources.wanted import wanted_resources
 from os_migrate.session import open_cloud
@@ -25,10 +27,11 @@ KIND_WORDS: Final = ", ".join(kind.name for kind in KINDS)
 
 @dataclasses.dataclass(frozen=True)
 class Told:
-    """What a command found, for people and for machines."""
+    """What a command found, for people and for machines; `errors` are those that stopped nothing else."""
 
     lines: Sequence[str]
     result: Mapping[str, object]
+    errors: Sequence[OSMigrateError] = ()
 
 
 def export_kinds(
@@ -45,13 +48,14 @@ def export_kinds(
         exported = bring_up_to_date(
             cloud,
             settings,
+            events,
             kinds,
             lambda kind: settings.data_dir / kind.file,
             filter_of(filters) if filters else None,
             may_match_none=may_match_none,
             overwrite_migration_params=overwrite_migration_params,
         )
-    return _told_of_export(exported)
+    return _told_of_export(exported, Blobs(settings.images.blobs_dir))
 
 
 def import_kinds(invocation: Invocation, kinds: Sequence[Kind], filters: Sequence[str], *, dry_run: bool) -> None:
@@ -82,13 +86,19 @@ def import_kinds(invocation: Invocation, kinds: Sequence[Kind], filters: Sequenc
             clock=SystemClock(),
         )
     _show_import(invocation, imported)
-    for error in imported.errors:
+    end_with(imported.errors)
+
+
+def end_with(errors: Iterable[OSMigrateError]) -> None:
+    """Show errors that stopped nothing else, each once, and end with the exit code of the first; go on if there are none."""
+    different = list(dict.fromkeys(errors))
+    for error in different:
         typer.echo(error_text(error), err=True)
-    if imported.errors:
-        raise typer.Exit(imported.errors[0].exit_code)
+    if different:
+        raise typer.Exit(different[0].exit_code)
 
 
-def _told_of_export(exported: Iterable[Exported]) -> Told:
+def _told_of_export(exported: Sequence[Exported], blobs: Blobs) -> Told:
     lines: list[str] = []
     results: list[Mapping[str, object]] = []
     for entry in exported:
@@ -96,13 +106,30 @@ def _told_of_export(exported: Iterable[Exported]) -> Told:
         lines.append(f"{entry.file}: {len(merged.resources)} {found.kind.name.replace('_', ' ')}")
         for word, resources in (("added", merged.added), ("changed", merged.changed), ("gone", merged.vanished)):
             lines += [f"  {word:8} {r.name} ({r.id})" for r in resources]
+        lines += [f"  left out {left}" for left in found.left_out]
+        if found.kind is IMAGES:
+            lines += _told_of_data(entry, blobs)
         lines += [f"warning: nothing matches the filter's {idle}" for idle in found.idle_filters]
         lines += [
             f"warning: {unseen} is something that the project can't see: name it, or make it null"
             for unseen in found.unseen
         ]
         results.append(entry.fields())
-    return Told(lines, {"kinds": results})
+    return Told(lines, {"kinds": results}, [error for entry in exported for error in entry.errors])
+
+
+def _told_of_data(exported: Exported, blobs: Blobs) -> list[str]:
+    """Return the lines about images' data: what came, what didn't, and what is left of images that are gone."""
+    fetched = exported.fetched
+    lines = [f"  data     {entry.resource.name}: {entry.file}" for entry in fetched if entry.is_new]
+    lines += [f"  data     {entry.resource.name}: FAILED: {entry.error.what}" for entry in fetched if entry.error]
+    if there := sum(not entry.is_new and entry.error is None for entry in fetched):
+        lines.append(f"  data of {there} images was there already")
+    files = [blobs.find(image.id, image.name) for image in exported.merged.vanished]
+    return [
+        *lines,
+        *(f"  data of an image that is gone: {file}: delete it if nobody needs it" for file in files if file),
+    ]
 
 
 SIGNS = {Verb.CREATE: "+", Verb.UPDATE: "~"}

@@ -25,7 +25,7 @@ from requests import RequestException, Response
 from os_migrate.cloud.refusals import Refused, Unanswered, refusal, unanswered
 from os_migrate.errors import CloudError
 from os_migrate.events import Note
-from os_migrate.rest import Json, Scope, Service
+from os_migrate.rest import CHUNK_BYTES, Bytes, Json, Scope, Service
 from os_migrate.world import Clock
 
 CALLS_AT_ONCE = 8
@@ -35,6 +35,11 @@ ATTEMPTS = 5
 RETRYING_S = 60.0
 TIMEOUT_S = (10, 120)
 """To connect, and between bytes: Nova holds an attach request until its compute host has answered."""
+
+DATA_TIMEOUT_S = (10, 900)
+"""The same for data: a store may have to fetch an image before its first byte, or to put it away after its last."""
+
+BINARY = {"Content-Type": "application/octet-stream", "Accept": "*/*"}
 
 
 @dataclass(frozen=True)
@@ -170,13 +175,50 @@ class Api:
         """Replace something: doing it twice is the same as once."""
         return self._again(service, "PUT", path, doing, body=body, headers=headers).body
 
-    def patch(self, service: Service, path: str, doing: str, body: Json) -> Json:
+    def patch(
+        self,
+        service: Service,
+        path: str,
+        doing: str,
+        body: Json | list[Json],
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> Json:
         """Change the given fields of something: doing it twice is the same as once."""
-        return self._again(service, "PATCH", path, doing, body=body).body
+        return self._again(service, "PATCH", path, doing, body=body, headers=headers).body
 
     def delete(self, service: Service, path: str, doing: str, *, microversion: str | None = None) -> None:
         """Delete something. Raise NotFound if it isn't there."""
         self._again(service, "DELETE", path, doing, microversion=microversion)
+
+    @contextmanager
+    def download(self, service: Service, path: str, doing: str) -> Iterator[Iterator[bytes]]:
+        """Read data piece by piece. It takes no turn: it may go on for hours."""
+        with self._translated(doing):
+            response: Response = self._proxy(service).request(
+                path, "GET", stream=True, headers=BINARY, timeout=DATA_TIMEOUT_S, skip_cache=True, log=False
+            )
+            error = refusal(response, f"{self.name}: {doing}")
+        try:
+            if error:
+                raise error
+            yield self._pieces(response, doing)
+        finally:
+            response.close()
+
+    def _pieces(self, response: Response, doing: str) -> Iterator[bytes]:
+        with self._translated(doing):
+            yield from response.iter_content(CHUNK_BYTES)
+
+    def upload(self, service: Service, path: str, doing: str, data: Bytes) -> None:
+        """Send data piece by piece, once. It takes no turn: it may go on for hours."""
+        with self._translated(doing):
+            response: Response = self._proxy(service).request(
+                path, "PUT", data=data, headers=BINARY, timeout=DATA_TIMEOUT_S, skip_cache=True, log=False
+            )
+            error = refusal(response, f"{self.name}: {doing}")
+            if error:
+                raise error
 
     def _again(
         self,
@@ -186,7 +228,7 @@ class Api:
         doing: str,
         *,
         params: Mapping[str, str] | None = None,
-        body: Json | None = None,
+        body: Json | list[Json] | None = None,
         headers: Mapping[str, str] | None = None,
         microversion: str | None = None,
     ) -> Answer:
@@ -205,7 +247,7 @@ class Api:
         doing: str,
         *,
         params: Mapping[str, str] | None = None,
-        body: Json | None = None,
+        body: Json | list[Json] | None = None,
         headers: Mapping[str, str] | None = None,
         microversion: str | None = None,
         secret: str | None = None,
@@ -261,10 +303,15 @@ class Api:
 
     @contextmanager
     def _calling(self, doing: str) -> Iterator[None]:
-        """Take a turn, and turn what the SDK, keystoneauth and requests raise into errors of ours."""
+        """Take a turn, and translate what is raised."""
+        with self._turns, self._translated(doing):
+            yield
+
+    @contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        """Turn what the SDK, keystoneauth and requests raise into errors of ours."""
         try:
-            with self._turns:
-                yield
+            yield
         except (ks.ClientException, sdk.SDKException, RequestException) as error:
             raise unanswered(error, f"{self.name}: {doing}") from None
 

@@ -6,6 +6,9 @@ from os_migrate.cloud.calls import Api
 from os_migrate.errors import NotFound
 from os_migrate.rest import Collection, Json, Scope
 
+JSON_PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+"""What Glance calls RFC 6902."""
+
 
 class Rest:
     """The part of `rest.Rest` that needs no service of its own."""
@@ -29,20 +32,36 @@ class Rest:
 
     def create_in(self, collection: Collection, body: Json) -> Json:
         """Create a thing, once: it is never sent twice."""
-        doing = f"create {_words(collection.one)} {body.get('name') or ''}".rstrip()
+        doing = f"create {_one(collection)} {body.get('name') or ''}".rstrip()
         answer = self._api.post(collection.service, collection.path, doing, _wrapped(collection, body))
         return _unwrapped(collection, answer.body)
 
     def update_in(self, collection: Collection, thing_id: str, body: Json) -> Json:
         """Change the given fields of a thing."""
+        if collection.update == "JSON-PATCH":
+            return self._patch(collection, thing_id, body)
         send = self._api.patch if collection.update == "PATCH" else self._api.put
-        doing = f"update {_words(collection.one)} {thing_id}"
+        doing = f"update {_one(collection)} {thing_id}"
         answer = send(collection.service, f"{collection.path}/{thing_id}", doing, _wrapped(collection, body))
         return _unwrapped(collection, answer)
 
+    def _patch(self, collection: Collection, thing_id: str, body: Json) -> Json:
+        """Change a thing by operations: which one a key takes depends on whether the thing has it, and null takes it away."""
+        path = f"{collection.path}/{thing_id}"
+        doing = f"update {_one(collection)} {thing_id}"
+        thing = self._api.get(collection.service, path, doing)
+        operations: list[Json] = []
+        for key, value in body.items():
+            pointer = "/" + key.replace("~", "~0").replace("/", "~1")
+            if value is not None:
+                operations.append({"op": "replace" if key in thing else "add", "path": pointer, "value": value})
+            elif key in thing:
+                operations.append({"op": "remove", "path": pointer})
+        return self._api.patch(collection.service, path, doing, operations, headers=JSON_PATCH) if operations else thing
+
     def act_on(self, collection: Collection, thing_id: str, action: str, body: Json) -> Json:
         """Put a body to an action of a thing."""
-        doing = f"{_words(action)}: {_words(collection.one)} {thing_id}"
+        doing = f"{_words(action)}: {_one(collection)} {thing_id}"
         return self._api.put(collection.service, f"{collection.path}/{thing_id}/{action}", doing, body)
 
     def delete_from(self, collection: Collection, thing_id: str) -> None:
@@ -51,7 +70,7 @@ class Rest:
             self._api.delete(
                 collection.service,
                 f"{collection.path}/{thing_id}",
-                f"delete {_words(collection.one)} {thing_id}",
+                f"delete {_one(collection)} {thing_id}",
             )
         except NotFound:
             return
@@ -64,6 +83,10 @@ def _wrapped(collection: Collection, body: Json) -> Json:
 def _unwrapped(collection: Collection, answer: Json) -> Json:
     thing: Json = answer[collection.one] if collection.one else answer
     return thing
+
+
+def _one(collection: Collection) -> str:
+    return _words(collection.one or collection.many.removesuffix("s"))
 
 
 def _words(key: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from os_migrate.errors import UserError
+from os_migrate.resources.images import IMAGES
 from os_migrate.resources.kind import Kind
 from os_migrate.resources.networks import NETWORKS
 from os_migrate.resources.neutron import neutron
@@ -22,6 +23,7 @@ KINDS: Final[Sequence[Kind]] = (
     ROUTER_INTERFACES,
     SECURITY_GROUPS,
     SECURITY_GROUP_RULES,
+    IMAGES,
 )
 
 REFERRED: Final[Mapping[str, Collection]] = {

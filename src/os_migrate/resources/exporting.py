@@ -31,7 +31,7 @@ class Found:
     """What an export found of a kind.
 
     `alive` are the ids of all that there is, those that a filter leaves out among them. `unseen` are references to what the project
-    can't see, so that they have no name.
+    can't see, so that they have no name. `left_out` says what can't leave its cloud, and why.
     """
 
     kind: Kind
@@ -39,6 +39,7 @@ class Found:
     alive: AbstractSet[str]
     idle_filters: tuple[str, ...]
     unseen: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def export(rest: Rest, kinds: Sequence[Kind], everything: Sequence[Kind], wish: Wish) -> list[Found]:
@@ -54,6 +55,7 @@ def export(rest: Rest, kinds: Sequence[Kind], everything: Sequence[Kind], wish: 
 
 def _export(index: Index, kind: Kind, wish: Wish) -> Found:
     things = [thing for thing in index.things(kind.name) if _belongs(index, kind, thing, wish)]
+    unfit = {str(thing["id"]): kind.unfit(thing) for thing in things}
     resources = [kind.describe(thing, index) for thing in things]
     hidden = wish.infrastructure.get(kind.filter or kind.name, frozenset())
     visible = [r for r in resources if _filter_name(r) not in hidden]
@@ -62,14 +64,16 @@ def _export(index: Index, kind: Kind, wish: Wish) -> Found:
         selection = select_any(wanted, visible, _filter_name)
     else:
         selection = select(wanted, visible, _filter_name, kind.name.replace("_", " "))
-    chosen = sorted(selection.chosen, key=lambda r: (r.name, r.id))
+    ordered = sorted(selection.chosen, key=lambda r: (r.name, r.id))
+    chosen = [resource for resource in ordered if not unfit[resource.id]]
+    left_out = [f"{kind.word} {r.name} ({r.id}): {unfit[r.id]}" for r in ordered if unfit[r.id]]
     unseen = [
         f"{kind.word} {resource.name}: {'.'.join(str(step) for step in reference.path[1:])}"
         for resource in chosen
         for reference in resource.refs()
         if reference.ref.name is None
     ]
-    return Found(kind, tuple(chosen), {r.id for r in visible}, selection.idle, tuple(unseen))
+    return Found(kind, tuple(chosen), {r.id for r in visible}, selection.idle, tuple(unseen), tuple(left_out))
 
 
 def _filter_name(resource: Resource) -> str:

@@ -11,8 +11,9 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Protocol
 
-from os_migrate.errors import CloudError, OSMigrateError, PlanError
+from os_migrate.errors import OSMigrateError, PlanError, Problem
 from os_migrate.events import Events, Note
 from os_migrate.pool import Work, at_once
 from os_migrate.resources.catalog import REFERRED
@@ -22,6 +23,16 @@ from os_migrate.resources.index import Index
 from os_migrate.resources.kind import ABSENT, Field, Kind, Resource, Unresolved, Write
 from os_migrate.rest import Json, Rest
 from os_migrate.world import Clock
+
+
+class Contents(Protocol):
+    """What the resources of a kind hold beside what its collection shows: the data of images."""
+
+    def problems(self, action: Action) -> Sequence[Problem]:
+        """Return why a resource can't be made, or isn't what is there, as far as its contents go."""
+
+    def make(self, action: Action, body: Json) -> Json:
+        """Create the thing with its contents; one that a run which died has left is no second one."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +47,25 @@ class Done:
 class Import:
     """What is about to be done, kind by kind, and where.
 
-    `others` is what the destination has besides, `made` the ids of what was made so far, by action.
+    `others` is what the destination has besides, `contents` by kind what collections can't carry, `made` the ids of what was made so
+    far, by action.
     """
 
     rest: Rest
     index: Index
     actions: tuple[Action, ...]
     others: tuple[str, ...] = ()
+    contents: Mapping[str, Contents] = field(default_factory=dict)
     made: dict[int, str] = field(default_factory=dict)
 
 
-def prepare(rest: Rest, resources: Sequence[Resource], kinds: Sequence[Kind], imported: AbstractSet[str]) -> Import:
+def prepare(
+    rest: Rest,
+    resources: Sequence[Resource],
+    kinds: Sequence[Kind],
+    imported: AbstractSet[str],
+    contents: Mapping[str, Contents] | None = None,
+) -> Import:
     """Decide for all resources before anything is touched; `kinds` are all there are, in their order.
 
     Of kinds that aren't `imported`, only those fields are looked at that waited for one that is.
@@ -66,15 +85,17 @@ def prepare(rest: Rest, resources: Sequence[Resource], kinds: Sequence[Kind], im
         others += _others(kind, of_kind, known, index)
         for resource in of_kind:
             decided = decide(resource, known, index, imported)
-            if isinstance(decided, Action):
-                actions.append(decided)
-            else:
+            if not isinstance(decided, Action):
                 problems += decided
+                continue
+            actions.append(decided)
+            if contents and kind.name in contents and kind.name in imported:
+                problems += contents[kind.name].problems(decided)
     if problems:
         raise PlanError(problems)
     index.coming.clear()
     left = tuple(a for a in map(partial(_only_late, imported), actions) if a is not None)
-    return Import(rest, index, left, tuple(others))
+    return Import(rest, index, left, tuple(others), contents or {})
 
 
 def _others(
@@ -126,7 +147,7 @@ def _one(plan: Import, events: Events, action: Action, act: Callable[[Import, Ac
     what = str(action.resource)
     try:
         done = act(plan, action)
-    except (CloudError, Unresolved) as error:
+    except OSMigrateError as error:
         events.tell(Note(text=f"{what}: {error}", warning=True))
         return Done(action, error)
     if done:
@@ -154,7 +175,11 @@ def _make(plan: Import, action: Action) -> None:
     fields = [entry for entry in kind.fields if not entry.after and entry.write is not Write.NEVER]
     values = {entry.name: _value(plan, entry, action) for entry in fields}
     given = [f for f in fields if values[f.name] is not ABSENT and values[f.name] != f.default]
-    thing = kind.make(plan.rest, kind.collection, {f.key: values[f.name] for f in given if f.send is None})
+    body = kind.sent({f.key: values[f.name] for f in given if f.send is None})
+    if kind.name in plan.contents:
+        thing = plan.contents[kind.name].make(action, body)
+    else:
+        thing = kind.make(plan.rest, kind.collection, body)
     plan.index.put(kind.name, thing)
     plan.made[id(action)] = str(thing["id"])
     _send(plan, action, str(thing["id"]), given)
@@ -167,7 +192,7 @@ def _change(plan: Import, action: Action, changes: Sequence[Change]) -> None:
     thing_id = plan.made[id(action)] if action.thing is None else str(action.thing["id"])
     body = {f.key: _value(plan, f, action) for f in fields if f.send is None}
     if body:
-        plan.index.put(kind.name, plan.rest.update_in(kind.collection, thing_id, body))
+        plan.index.put(kind.name, plan.rest.update_in(kind.collection, thing_id, kind.sent(body)))
     _send(plan, action, thing_id, fields)
 
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from os_migrate.files.filters import listed
-from os_migrate.resources.kind import Kind, Unresolved
+from os_migrate.resources.kind import Kind, Unresolved, owner_of
 from os_migrate.rest import Collection, Json, Rest, Scope
 from os_migrate.workload import CURRENT, Ref
 
@@ -40,7 +40,9 @@ class Index:
             if kind not in self._things:
                 known = self._kinds.get(kind)
                 query = known.query(self.scope.project_id) if known and not self._whole_cloud else {}
-                found = self._rest.list_of(self._collections[kind], query)
+                found = list(self._rest.list_of(self._collections[kind], query))
+                if known and known.also:
+                    found += self._rest.list_of(self._collections[kind], {**query, **known.also})
                 self._things[kind] = {t["id"]: t for t in found if known is None or not known.hidden(t)}
             return list(self._things[kind].values())
 
@@ -63,7 +65,7 @@ class Index:
         if len(found) == 1:
             return str(found[0]["id"])
         if found:
-            whose = ", ".join(f"{t['id']} (project {t.get('project_id') or 'none'})" for t in found)
+            whose = ", ".join(f"{t['id']} (project {owner_of(t) or 'none'})" for t in found)
             remedy = f"there are: {whose}; rename one"
             if ref.project_name is None:
                 remedy += f", or say `project_name: '{CURRENT}'` if the project's own is meant"
@@ -82,16 +84,16 @@ class Index:
         thing = self._things[kind].get(thing_id)
         if thing is None:
             return Ref(None)
-        ours = CURRENT if thing.get("project_id") == self.scope.project_id else None
+        ours = CURRENT if owner_of(thing) == self.scope.project_id else None
         return Ref(thing.get("name") or None, project_name=ours, domain_name=ours)
 
     def _fits(self, thing: Json, ref: Ref) -> bool:
         if ref.project_name is None:
             return True
         if self._is_own(ref.project_name):
-            return thing.get("project_id") == self.scope.project_id
+            return owner_of(thing) == self.scope.project_id
         projects = {p["id"] for p in self.things("projects") if p.get("name") == ref.project_name}
-        return thing.get("project_id") in projects
+        return owner_of(thing) in projects
 
     def _is_own(self, project_name: str) -> bool:
         return project_name in {CURRENT, self.scope.project_name}

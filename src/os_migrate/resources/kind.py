@@ -172,9 +172,15 @@ def named(params: Mapping[str, object]) -> str:
     return str(params.get("name") or "")
 
 
+def owner_of(thing: Json) -> str | None:
+    """Return the id of the project that a thing belongs to: each service calls it otherwise."""
+    owner: str | None = thing.get("project_id") or thing.get("tenant_id") or thing.get("owner")
+    return owner
+
+
 def own(thing: Json, project_id: str) -> bool:
     """Say whether a thing is the project's own."""
-    return (thing.get("project_id") or thing.get("tenant_id")) == project_id
+    return owner_of(thing) == project_id
 
 
 def create(rest: Rest, collection: Collection, body: Json) -> Json:
@@ -211,12 +217,15 @@ class Kind:
     info         pairs of a key of `_info` and the API's
     label        what people call one
     query        what is asked for when its collection is listed
+    also         what is asked for besides: what a list leaves out
     ours         whether a thing is the project's own
     hidden       whether a thing is no resource at all: a service made it for itself
     shown        a thing as the table is to see it
     exported_as  what of that is told in a file
+    unfit        why a thing can't leave its cloud; "" where it can
     normal       what identifies a resource, in one form
     within       a field that refers to what a resource is a part of: what else is in there is told at an import
+    sent         a body as the service takes it
     make         creates one from a body
     filter       the kind whose filter chooses, by the name that `filtered_by` says
     for_admin    only an administrator can use it: `all` leaves it out
@@ -231,12 +240,15 @@ class Kind:
     migration: tuple[Field, ...] = ()
     label: Callable[[Mapping[str, object]], str] = named
     query: Callable[[str], Mapping[str, str]] = everything
+    also: Mapping[str, str] = field(default_factory=dict)
     ours: Callable[[Json, str], bool] = own
     hidden: Callable[[Json], bool] = lambda _: False
     shown: Callable[[Json], Json] = as_it_is
     exported_as: Callable[[Json], Json] = as_it_is
+    unfit: Callable[[Json], str] = lambda _: ""
     normal: Callable[[Mapping[str, object]], Mapping[str, object]] = as_said
     within: str = ""
+    sent: Callable[[Json], Json] = as_it_is
     make: Callable[[Rest, Collection, Json], Json] = create
     filter: str = ""
     filtered_by: Callable[[Mapping[str, object]], str] | None = None
