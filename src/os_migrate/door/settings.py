@@ -18,6 +18,7 @@ OPTIONS: Final[Mapping[str, str]] = {
     "blobs_dir": "os_migrate_image_blobs_dir",
     "boot_volume_prefix": "os_migrate_workload_boot_volume_prefix",
     "dst_filters": "os_migrate_dst_filters",
+    "parallel": "os_migrate_workloads_parallel",
     "ssh_key_path": "os_migrate_conversion_keypair_private_path",
     "ssh_user": "os_migrate_conversion_host_ssh_user",
     "timeout": "os_migrate_timeout",

@@ -61,6 +61,7 @@ def run(function, options, side="source", constraints=None, **fixed):
     told besides, `fixed` what the function is told besides.
     """
     module = AnsibleModule(argument_spec=dict(OPTIONS, **options), supports_check_mode=True, **(constraints or {}))
+    module.no_log_values.update(user_data_in(module.params.get("data")))
     if MISSING:
         module.fail_json(msg=missing_required_lib("os-migrate"), exception=MISSING)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ansible-playbook's end stops the engine as Ctrl-C does
@@ -71,3 +72,10 @@ def run(function, options, side="source", constraints=None, **fixed):
     if result.get("failed"):
         module.fail_json(**result)
     module.exit_json(**result)
+
+
+def user_data_in(data):
+    """Return the user data of a server, if there is any: it may hold secrets, and no result shows it."""
+    params = data.get("params") if isinstance(data, dict) else None
+    user_data = params.get("user_data") if isinstance(params, dict) else None
+    return [user_data] if user_data and isinstance(user_data, str) else []
