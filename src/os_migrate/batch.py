@@ -7,7 +7,7 @@ has room for its disks: it doesn't wait in the middle, and it goes through that 
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import partial
 
@@ -22,6 +22,7 @@ from os_migrate.errors import (
     UserError,
 )
 from os_migrate.events import BatchStarted, Note, WorkloadEnded, WorkloadStarted
+from os_migrate.failure import error_fields
 from os_migrate.journal import Attempt, AttemptState, Journal
 from os_migrate.model import ServerId, Side
 from os_migrate.nbd import HostedAttempt
@@ -71,6 +72,20 @@ class Outcome:
             return 0
         return self.errors[-1 if self.result is Result.ROLLBACK_INCOMPLETE else 0].exit_code
 
+    @property
+    def fields(self) -> dict[str, object]:
+        """Return the outcome for machines."""
+        return {
+            "server_id": self.server_id,
+            "name": self.name,
+            "result": self.result,
+            "detail": self.detail,
+            "seconds": round(self.seconds, 3),
+            "error": error_fields(self.error) if self.error else None,
+            "later_error": error_fields(self.later_error) if self.later_error else None,
+            "report": asdict(self.report) if self.report else None,
+        }
+
 
 def migrate(world: World, journal: Journal, workloads: Sequence[Workload], settings: Settings) -> list[Outcome]:
     """Migrate workloads. All are checked before the first is touched.
@@ -108,12 +123,12 @@ def resume(
         Interrupted: the operator stopped the run again.
     """
     _refuse_finished(attempts)
-    _refuse_elsewhere(world, attempts)
+    refuse_elsewhere(world, attempts)
     by_id = {w.id: w for w in workloads}
     missing = [a.name for a in attempts if a.state is AttemptState.RUNNING and a.server_id not in by_id]
     if missing:
         raise UserError(f"not in workloads.yml: {', '.join(missing)}", remedy="put them back, or `os-migrate rollback`")
-    _refuse_cleaned_up(world, attempts)
+    refuse_cleaned_up(world, attempts)
     inventory = take_inventory(world.destination) if any(a.state is AttemptState.RUNNING for a in attempts) else None
 
     def go_on(attempt: Attempt, pair: int) -> Outcome:
@@ -169,14 +184,14 @@ def rollback(world: World, journal: Journal, attempts: Sequence[Attempt], settin
         Interrupted: the operator stopped the run.
     """
     _refuse_finished(attempts)
-    _refuse_elsewhere(world, attempts)
+    refuse_elsewhere(world, attempts)
     committed = [a.name for a in attempts if a.state is AttemptState.COMMITTED]
     if committed:
         raise UserError(
             f"already running in the destination: {', '.join(committed)}",
             remedy="`os-migrate resume` finishes the clean-up of the source",
         )
-    _refuse_cleaned_up(world, attempts)
+    refuse_cleaned_up(world, attempts)
 
     def undo(attempt: Attempt, pair: int) -> Outcome:
         return carry_out(Run(world.through(world.pairs[pair]), journal, attempt, settings), "roll back", _back)
@@ -222,7 +237,7 @@ def _refuse_finished(attempts: Sequence[Attempt]) -> None:
         raise UserError(f"finished already: {', '.join(finished)}", remedy="`os-migrate status` lists what is open")
 
 
-def _refuse_elsewhere(world: World, attempts: Sequence[Attempt]) -> None:
+def refuse_elsewhere(world: World, attempts: Sequence[Attempt]) -> None:
     """Raise UserError if one goes into another destination project: there, what it made would seem to be gone."""
     project_id = world.destination.project_id()
     elsewhere = [a for a in attempts if a.destination not in {"", project_id}]
@@ -234,7 +249,7 @@ def _refuse_elsewhere(world: World, attempts: Sequence[Attempt]) -> None:
         )
 
 
-def _refuse_cleaned_up(world: World, attempts: Sequence[Attempt]) -> None:
+def refuse_cleaned_up(world: World, attempts: Sequence[Attempt]) -> None:
     """Raise UserError if a clean-up works on one; held before that is asked, so that of two that begin at once one sees the other."""
     by_hold = {hold_of_cleanup(a.id): a for a in attempts}
     for host in [host for side in Side for host in world.hosts(side)]:

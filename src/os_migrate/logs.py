@@ -91,6 +91,25 @@ class Throttle:
         return due
 
 
+def make_files(directory: Path, name: str) -> tuple[Path, Path]:
+    """Make the log and the state file of a workload, empty, unless they are there; return their paths."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log, state = directory / f"{name}.log", directory / f"{name}.state"
+    log.touch(mode=0o600)
+    if not state.exists():
+        write_atomically(state, "{}\n")
+    return log, state
+
+
+def _read_state(file: Path) -> dict[str, float]:
+    """Return what a state file says; nothing if it isn't there, or isn't one."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 class LogFiles:
     """Listen to events and keep a log and a state file for each workload; `names` says what they are called."""
 
@@ -136,8 +155,10 @@ class LogFiles:
         log.flush()
 
     def _follow(self, event: Event) -> None:
-        """Keep the percentages: of the copy, which nothing but a verification follows."""
-        state = self._states.setdefault(event.workload, {})
+        """Keep the percentages: of the copy, which nothing but a verification follows. Those of an earlier process go on."""
+        if event.workload not in self._states:
+            self._states[event.workload] = _read_state(self._path(event.workload, ".state"))
+        state = self._states[event.workload]
         match event:
             case WorkloadStarted(activity="migrate"):
                 state.clear()

@@ -27,7 +27,10 @@ EVERYTHING: NameFilter = (Regex(".*"),)
 
 @dataclass(frozen=True)
 class CloudSettings:
-    """How to reach a cloud: `cloud` is a name in clouds.yaml; the rest are the Ansible variables, which win."""
+    """How to reach a cloud: `cloud` is a name in clouds.yaml; the rest are the Ansible variables, which win.
+
+    `others` is what an entry of clouds.yaml may say besides, where a task gives one in place of a name.
+    """
 
     cloud: str | None = None
     auth: Mapping[str, object] | None = field(default=None, repr=False)
@@ -37,6 +40,7 @@ class CloudSettings:
     ca_cert: str | None = None
     client_cert: str | None = None
     client_key: str | None = None
+    others: Mapping[str, object] = field(default_factory=dict)
     filter_current_project: bool = True
     query: Mapping[str, object] = field(default_factory=dict)
 
@@ -89,6 +93,8 @@ class ConversionSettings:
     known_hosts_path: Path = Path("conversion/known_hosts")
     ssh_key_type: str = "ed25519"
     ssh_user: str = "cloud-user"
+    ssh_password_access: bool = False
+    ssh_password: str | None = field(default=None, repr=False)
     ssh_networks: tuple[str, ...] = ()
     content_install: bool = True
     link: bool = True
@@ -165,6 +171,14 @@ class Settings:
     def host(self, side: Side) -> HostSettings:
         """Return the settings of the conversion host on a side."""
         return self.source_host if side is Side.SOURCE else self.destination_host
+
+    def only(self, side: Side | None) -> "Settings":
+        """Return these settings with the other side's conversion host left alone; None: with both."""
+        if side is Side.SOURCE:
+            return replace(self, destination_host=replace(self.destination_host, deploy=False, delete=False))
+        if side is Side.DESTINATION:
+            return replace(self, source_host=replace(self.source_host, deploy=False, delete=False))
+        return self
 
     @property
     def limit_bytes_s(self) -> float | None:

@@ -8,7 +8,6 @@ import pytest
 from rich.console import Console
 
 from os_migrate.cli.display import JsonLines, LiveDisplay, PlainLines
-from os_migrate.cli.failure import error_text
 from os_migrate.cli.meter import Meter, duration, size, summary
 from os_migrate.cli.overview import Overview
 from os_migrate.errors import PlanError, Problem, RollbackIncomplete, UserError
@@ -23,6 +22,7 @@ from os_migrate.events import (
     WorkloadEnded,
     WorkloadStarted,
 )
+from os_migrate.failure import error_text
 from tests.fakes.scene import Scene
 from tests.fakes.workloads import Shape
 

@@ -4,9 +4,9 @@ import pytest
 
 from os_migrate import batch, flow
 from os_migrate.batch import Result
-from os_migrate.cli.failure import error_text
 from os_migrate.errors import CloudError, DigestMismatch, RollbackIncomplete, SourceChanged, TransferError
 from os_migrate.events import Note
+from os_migrate.failure import error_text
 from os_migrate.journal import AttemptState, Journal
 from os_migrate.model import AttemptId, Loan, ServerStatus, Side
 from os_migrate.nbd import Compression, CopyJob, Coverage, ScanJob, SendJob, TunnelJob

@@ -7,7 +7,7 @@ import pytest
 
 from os_migrate import logs
 from os_migrate.events import Note, Progress, StageStarted, StepFailed, WorkloadEnded, WorkloadStarted
-from os_migrate.logs import LogFiles, Throttle
+from os_migrate.logs import LogFiles, Throttle, make_files
 
 
 class Clock:
@@ -114,3 +114,31 @@ def test_a_log_that_cannot_be_written_stops_no_migration(tmp_path, clock):
     listener(WorkloadStarted(workload="s1", name="web", attempt="a1", activity="migrate"))
     listener(WorkloadEnded(workload="s1", name="web", outcome="migrated"))
     assert listener.failure
+
+
+def test_percentages_of_an_earlier_process_go_on_until_the_workload_is_migrated_anew(tmp_path, clock):
+    listener = LogFiles(tmp_path, {"s1": "web"}, clock)
+    listener(progress(1000))
+    later = LogFiles(tmp_path, {"s1": "web"}, clock)
+    later(progress(500, disk="/dev/vdb"))
+    assert json.loads((tmp_path / "web.state").read_text()) == {"/dev/vda": 100.0, "/dev/vdb": 50.0}
+    anew = LogFiles(tmp_path, {"s1": "web"}, clock)
+    anew(WorkloadStarted(workload="s1", name="web", attempt="a2", activity="migrate"))
+    assert json.loads((tmp_path / "web.state").read_text()) == {}
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{"])
+def test_state_file_that_is_none_is_begun_anew(tmp_path, clock, text):
+    (tmp_path / "web.state").write_text(text)
+    LogFiles(tmp_path, {"s1": "web"}, clock)(progress(500))
+    assert json.loads((tmp_path / "web.state").read_text()) == {"/dev/vda": 50.0}
+
+
+def test_files_are_made_empty_and_what_is_there_is_kept(tmp_path):
+    log, state = make_files(tmp_path / "logs", "web")
+    assert (log.read_text(), json.loads(state.read_text())) == ("", {})
+    assert stat.S_IMODE(log.stat().st_mode) == stat.S_IMODE(state.stat().st_mode) == 0o600
+    log.write_text("a line\n")
+    state.write_text('{"/dev/vda": 100.0}\n')
+    make_files(tmp_path / "logs", "web")
+    assert (log.read_text(), state.read_text()) == ("a line\n", '{"/dev/vda": 100.0}\n')

@@ -15,9 +15,9 @@ import typer
 
 from os_migrate import __version__
 from os_migrate.cli.display import JsonLines, open_display
-from os_migrate.cli.failure import error_fields, error_text
 from os_migrate.errors import Interrupted, OSMigrateError, UserError
 from os_migrate.events import Events
+from os_migrate.failure import error_fields, error_text
 from os_migrate.files.config import find_file, load_settings
 from os_migrate.files.marked import BadValueError
 from os_migrate.files.variables import regex
@@ -55,7 +55,8 @@ class Invocation:
         Raises:
             PlanError: with everything that is wrong with them.
         """
-        return load_settings(find_file(self.file, os.environ), self.overrides)
+        file = find_file(self.file, os.environ, self.overrides.get("os_migrate_data_dir"))
+        return load_settings(file, self.overrides)
 
     @contextmanager
     def events(self, settings: Settings, log_names: Mapping[str, str] | None = None) -> Iterator[Events]:
@@ -135,7 +136,10 @@ def global_options(
     *,
     settings: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The settings file [default: $OS_MIGRATE_SETTINGS, or ./os-migrate.yml]."),
+        typer.Option(
+            metavar="FILE",
+            help="The settings file [default: $OS_MIGRATE_SETTINGS, ./os-migrate.yml, or that in --data-dir].",
+        ),
     ] = None,
     data_dir: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where files and journal are; one for each source project.")

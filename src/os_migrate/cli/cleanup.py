@@ -9,9 +9,10 @@ import typer
 from os_migrate import cleanup as cleaning
 from os_migrate.cleanup import Found
 from os_migrate.cli.app import Invocation, app, invocation_of, reporting
-from os_migrate.cli.migration import calls_of, finish, log_names_of
+from os_migrate.cli.migration import calls_of, finish
 from os_migrate.errors import CloudError, UserError
 from os_migrate.files.filters import listed
+from os_migrate.files.workloads import log_names_of
 from os_migrate.model import AttemptId
 from os_migrate.session import Session, open_session
 

@@ -1,22 +1,15 @@
 """`os-migrate export`: of workloads here, of the other kinds in `resources`."""
 
-import time
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from os_migrate.cli.app import Invocation, app, filter_of, invocation_of, reporting
 from os_migrate.cli.resources import KIND_WORDS, Told, end_with, export_kinds
-from os_migrate.errors import UserError
-from os_migrate.files.resourcefile import Merged, merge
-from os_migrate.files.workloads import WORKLOADS_FILE, read_workloads, write_workloads
-from os_migrate.journal import Journal
-from os_migrate.model import ServerId
+from os_migrate.files.workloads import WORKLOADS_FILE
 from os_migrate.resources.catalog import ALL, WORKLOADS, choose_kinds
-from os_migrate.resources.workload import Export, export_all
+from os_migrate.servers import ExportedServers, export_servers
 from os_migrate.session import open_session
 from os_migrate.workload import Workload
 
@@ -75,40 +68,24 @@ def export_workloads(
     """Describe the source's servers in `workloads.yml`; `before` is what else was exported."""
     settings = invocation.settings()
     wanted = filter_of(filters) if filters else settings.filter(WORKLOADS)
-    file = settings.data_dir / WORKLOADS_FILE
     with (
         invocation.events(settings) as events,
         open_session(settings, events, hosts=False, lock=False) as session,
     ):
-        old = read_workloads(file) if file.exists() else ()
-        began = time.time()
-        found = export_all(session.world.source, wanted, busy(session.journal, began))
-        found = without(found, busy(session.journal, began))
-        merged = merge(old, found.workloads, found.alive, overwrite_migration_params=overwrite_migration_params)
-        write_workloads(file, merged.resources)
-    _show(invocation, file, found, merged, before)
-    if found.unfinished:
-        names = ", ".join(repr(s.name) for s in found.unfinished)
-        raise UserError(
-            f"not exported, since their migration is unfinished: {names}; the rest is in {file}",
-            remedy="`os-migrate resume` or `os-migrate rollback` where it was begun, then export again",
+        exported = export_servers(
+            session.world.source,
+            session.journal,
+            settings.data_dir / WORKLOADS_FILE,
+            wanted,
+            overwrite_migration_params=overwrite_migration_params,
         )
-    if found.failed:
-        raise found.failed[0]
+    _show(invocation, exported, before)
+    if exported.error is not None:
+        raise exported.error
 
 
-def busy(journal: Journal, since: float) -> set[ServerId]:
-    """Return the servers with an attempt that was open at `since` or later: what was listed of them may be half done."""
-    return {a.server_id for a in journal.attempts() if not a.state.final or (a.ended or 0.0) >= since}
-
-
-def without(found: Export, server_ids: set[ServerId]) -> Export:
-    """Drop servers whose migration began while they were exported."""
-    dropped = [w for w in found.workloads if w.id in server_ids]
-    return replace(found, workloads=tuple(w for w in found.workloads if w not in dropped))
-
-
-def _show(invocation: Invocation, file: Path, found: Export, merged: Merged[Workload], before: Told) -> None:
+def _show(invocation: Invocation, exported: ExportedServers, before: Told) -> None:
+    file, found, merged = exported.file, exported.found, exported.merged
     lines = [*before.lines, f"{file}: {len(merged.resources)} servers"]
     for word, workloads in (("added", merged.added), ("changed", merged.changed), ("gone", merged.vanished)):
         lines += [f"  {word:8} {w.name} ({w.id})" for w in workloads]

@@ -8,13 +8,13 @@ from typing import Annotated, Final
 import typer
 
 from os_migrate.cli.app import app, invocation_of, reporting
-from os_migrate.cli.resources import KIND_WORDS, contents_of
-from os_migrate.errors import PlanError, Problem, UserError
+from os_migrate.cli.resources import KIND_WORDS
+from os_migrate.errors import PlanError, UserError
 from os_migrate.files.fileformat import unstructure
 from os_migrate.files.workloads import WORKLOADS_FILE, read_workloads
+from os_migrate.kinds import check_files, contents_of
 from os_migrate.model import Side
 from os_migrate.resources.catalog import ALL, KINDS, WORKLOADS, choose_kinds
-from os_migrate.resources.checking import dangling, nameless, twice
 from os_migrate.resources.compare import Change
 from os_migrate.resources.differing import Difference, differences
 from os_migrate.resources.files import read_kind
@@ -52,35 +52,22 @@ def validate(
     settings = invocation.settings()
     words = kinds or [ALL]
     chosen = choose_kinds([word for word in words if word != WORKLOADS], also_for_admins=True)
-    resources: list[Resource] = []
-    problems: list[Problem] = []
-    counts: dict[str, int] = {}
-    for kind in KINDS:  # those that were not chosen are what the others may refer to
-        try:
-            of_kind = _read(kind, settings.data_dir / kind.file, must_exist=kind.name in words)
-        except PlanError as error:
-            problems += error.problems if kind in chosen else []
-            continue
-        resources += of_kind
-        if kind in chosen and (settings.data_dir / kind.file).exists():
-            counts[kind.name] = len(of_kind)
-    mine = [resource for resource in resources if resource.kind in chosen]
-    problems += [*twice(mine), *nameless(mine)]
-    if (WORKLOADS in words or ALL in words) and (settings.data_dir / WORKLOADS_FILE).exists():
-        try:
-            counts[WORKLOADS] = len(read_workloads(settings.data_dir / WORKLOADS_FILE))
-        except PlanError as error:
-            problems += error.problems
-    if not destination:
-        problems += [p for p in dangling(resources, KINDS) if p.where in {resource.where for resource in mine}]
-    if problems:
-        raise PlanError(problems)
+    found = check_files(
+        chosen,
+        lambda kind: settings.data_dir / kind.file,
+        named=set(words),
+        workloads=settings.data_dir / WORKLOADS_FILE if {WORKLOADS, ALL} & set(words) else None,
+        dangle=not destination,
+    )
+    if found.problems:
+        raise PlanError(found.problems)
     if destination:
         with invocation.events(settings) as events, open_cloud(settings, events, Side.DESTINATION, lock=False) as cloud:
             contents = contents_of(cloud, settings, events, SystemClock())
-            prepare(cloud, wanted_resources(mine, settings), KINDS, {kind.name for kind in chosen}, contents)
-    lines = [f"{name}.yml: {count} {name.replace('_', ' ')}, nothing wrong" for name, count in counts.items()]
-    invocation.show("\n".join(lines) or "There are no files to check.", {"files": counts})
+            wanted = wanted_resources(found.resources, settings)
+            prepare(cloud, wanted, KINDS, {kind.name for kind in chosen}, contents)
+    lines = [f"{name}.yml: {count} {name.replace('_', ' ')}, nothing wrong" for name, count in found.counts.items()]
+    invocation.show("\n".join(lines) or "There are no files to check.", {"files": found.counts})
 
 
 def _read(kind: Kind, file: Path, *, must_exist: bool) -> Sequence[Resource]:

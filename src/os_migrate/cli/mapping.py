@@ -10,7 +10,7 @@ import typer
 import yaml
 
 from os_migrate.cli.app import Invocation, app, filter_of, invocation_of, reporting
-from os_migrate.cli.migration import Filters, Names, named
+from os_migrate.cli.migration import Filters, Names
 from os_migrate.cli.resources import read_files
 from os_migrate.errors import PlanError, Problem
 from os_migrate.files.filters import select
@@ -22,7 +22,7 @@ from os_migrate.plan import Inventory
 from os_migrate.preflight import take_inventory
 from os_migrate.resources.catalog import KINDS
 from os_migrate.resources.kind import Resource
-from os_migrate.resources.wanted import described_workloads, names_in
+from os_migrate.resources.wanted import described_workloads, named, names_in
 from os_migrate.session import open_session
 from os_migrate.settings import Settings
 from os_migrate.workload import Workload

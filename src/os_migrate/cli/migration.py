@@ -1,7 +1,6 @@
 """`os-migrate migrate` (also `import workloads`), `resume` and `rollback`."""
 
-import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -9,20 +8,18 @@ import typer
 from os_migrate import batch
 from os_migrate.batch import Outcome, Result
 from os_migrate.cli.app import Invocation, app, filter_of, invocation_of, reporting
-from os_migrate.cli.failure import error_fields, error_text
 from os_migrate.cli.meter import duration, size
 from os_migrate.cli.resources import KIND_WORDS, import_kinds
 from os_migrate.errors import UserError
-from os_migrate.events import Events, Note
-from os_migrate.files.filters import listed, select
-from os_migrate.files.workloads import WORKLOADS_FILE, log_name
+from os_migrate.failure import error_text
+from os_migrate.files.filters import listed
+from os_migrate.files.workloads import WORKLOADS_FILE, log_names_of
 from os_migrate.journal import Attempt
-from os_migrate.model import ServerId, Side
+from os_migrate.model import Side
 from os_migrate.resources.catalog import WORKLOADS, choose_kinds
-from os_migrate.resources.wanted import wanted_workloads
+from os_migrate.resources.wanted import Choice, choose_workloads, wanted_workloads
 from os_migrate.session import Session, has_journal, open_journal, open_session
 from os_migrate.settings import Settings
-from os_migrate.workload import Workload
 
 Filters = Annotated[
     list[str] | None,
@@ -139,33 +136,13 @@ def _migrate(invocation: Invocation, names: Sequence[str], filters: Sequence[str
     finish(invocation, outcomes, calls)
 
 
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """The workloads of the file, those of them that a command is for, and the entries of the filter that match none."""
-
-    everything: Sequence[Workload]
-    chosen: Sequence[Workload]
-    idle: Sequence[str]
-
-    def tell_of_idle(self, events: Events) -> None:
-        """Warn of what may be a slip of the pen."""
-        for entry in self.idle:
-            events.tell(Note(text=f"nothing matches the filter's {entry}", warning=True))
-
-
 def choose(settings: Settings, names: Sequence[str], filters: Sequence[str]) -> Choice:
     """Read the file, and choose: what was named, else what the filter matches, else what that of the settings does.
 
     Raises:
         UserError: a name or a filter matches nothing, or the file can't be used.
     """
-    everything = wanted_workloads(settings)
-    selection = select(settings.filter("workloads"), everything, lambda w: w.name, "servers in workloads.yml")
-    if filters:
-        selection = select(filter_of(filters), everything, lambda w: w.name, "servers in workloads.yml")
-    if names:
-        return Choice(everything, named(names, everything), ())
-    return Choice(everything, selection.chosen, selection.idle)
+    return choose_workloads(settings, names, filter_of(filters) if filters else None)
 
 
 def _take_up(
@@ -209,34 +186,6 @@ def open_attempts(settings: Settings, which: Sequence[str]) -> list[Attempt]:
     return chosen
 
 
-def named(names: Sequence[str], workloads: Sequence[Workload]) -> list[Workload]:
-    """Return the workloads that were named, by name or id, in the order of the names.
-
-    Raises:
-        UserError: a name is nobody's, or that of several.
-    """
-    chosen: list[Workload] = []
-    for name in names:
-        found = [w for w in workloads if w.id == name] or [w for w in workloads if w.name == name]
-        if not found:
-            remedy = f"there are: {listed([w.name for w in workloads])}"
-            raise UserError(f"there is no server {name!r} in workloads.yml", remedy=remedy)
-        if len(found) > 1:
-            ids = ", ".join(w.id for w in found)
-            raise UserError(f"{len(found)} servers are called {name!r}", remedy=f"give the id instead: {ids}")
-        chosen += [w for w in found if w not in chosen]
-    return chosen
-
-
-def log_names_of(servers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return what each server's log is called, by id; the servers are pairs of id and name."""
-    pairs = list(servers)
-    return {
-        server_id: log_name(name, ServerId(server_id), [other for other_id, other in pairs if other_id != server_id])
-        for server_id, name in pairs
-    }
-
-
 def calls_of(session: Session) -> dict[str, int]:
     """Return how many API calls each cloud was asked."""
     return {side: session.world.cloud(side).calls for side in Side}
@@ -244,7 +193,7 @@ def calls_of(session: Session) -> dict[str, int]:
 
 def finish(invocation: Invocation, outcomes: Sequence[Outcome], calls: Mapping[str, int]) -> None:
     """Show what became of each workload, errors on stderr; end with the code of the first failure."""
-    result = {"outcomes": [_fields(outcome) for outcome in outcomes], "api_calls": dict(calls)}
+    result = {"outcomes": [outcome.fields for outcome in outcomes], "api_calls": dict(calls)}
     invocation.show(summary(outcomes), result)
     for outcome in outcomes:
         if outcome.errors:
@@ -273,16 +222,3 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     counts = {result: sum(o.result is result for o in outcomes) for result in Result}
     lines.append(", ".join(f"{count} {result}" for result, count in counts.items() if count))
     return "\n".join(lines)
-
-
-def _fields(outcome: Outcome) -> dict[str, object]:
-    return {
-        "server_id": outcome.server_id,
-        "name": outcome.name,
-        "result": outcome.result,
-        "detail": outcome.detail,
-        "seconds": round(outcome.seconds, 3),
-        "error": error_fields(outcome.error) if outcome.error else None,
-        "later_error": error_fields(outcome.later_error) if outcome.later_error else None,
-        "report": dataclasses.asdict(outcome.report) if outcome.report else None,
-    }

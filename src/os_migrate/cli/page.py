@@ -9,9 +9,9 @@ from html import escape
 
 from os_migrate import __version__
 from os_migrate.cli.meter import duration, size
-from os_migrate.cli.planned import addresses_of, made_text, name_of, summary, warnings_of
+from os_migrate.cli.planned import made_text, name_of, summary, warnings_of
 from os_migrate.errors import Problem
-from os_migrate.planning import Plan, PlannedServer
+from os_migrate.planning import Plan, PlannedServer, addresses_of
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --dim: #5b6675; --paper: #fff; --card: #f4f6f9; --line: #d9dfe7;

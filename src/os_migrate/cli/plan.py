@@ -9,9 +9,9 @@ import typer
 from os_migrate.cli.app import app, invocation_of, reporting
 from os_migrate.cli.migration import Filters, Names, calls_of, choose
 from os_migrate.cli.page import page
-from os_migrate.cli.planned import fields, text_of
+from os_migrate.cli.planned import text_of
 from os_migrate.files.durable import write_atomically
-from os_migrate.planning import make_plan
+from os_migrate.planning import fields, make_plan
 from os_migrate.session import open_session
 
 NARROWEST = 100

@@ -1,18 +1,15 @@
-"""A plan in words: as a table for people, and as the fields of a JSON line."""
+"""A plan in words, for people."""
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from os_migrate.cli.meter import duration, size
-from os_migrate.errors import Problem
-from os_migrate.plan.estimate import Times
 from os_migrate.plan.made import Made
-from os_migrate.planning import Plan, PlannedServer
+from os_migrate.planning import Plan, PlannedServer, addresses_of
 
 
 def text_of(plan: Plan, width: int) -> str:
@@ -93,19 +90,6 @@ def name_of(plan: Plan, server: PlannedServer) -> str:
     return workload.name if workload.name and alike == 1 else f"{workload.name or '(no name)'} ({workload.id})"
 
 
-def addresses_of(server: PlannedServer) -> list[str]:
-    """Return the addresses of a server's ports, and its floating ones with what becomes of them."""
-    params, target = server.checked.workload.params, server.checked.target
-    fixed = [ip.ip_address for port in params.ports for ip in port.params.fixed_ips_refs]
-    kept = {ip.address for ip in target.floating_ips if ip.existing is not None} if target else set()
-    new = {ip.address for ip in target.floating_ips if ip.existing is None} if target else set()
-    floating = [
-        address + (" (kept)" if address in kept else " (replaced)" if address in new else " (left behind)")
-        for address in (ip.params.floating_ip_address for ip in params.floating_ips)
-    ]
-    return [*fixed, *(floating if target else [])]
-
-
 def made_text(made: Made) -> str:
     """Return something that is made in words."""
     large = f", {made.size_gib} GiB" if made.size_gib else ""
@@ -121,61 +105,3 @@ def warnings_of(plan: Plan) -> Iterator[str]:
     for server in plan.to_migrate:
         yield from (f"{name_of(plan, server)}: {warning}" for warning in server.checked.warnings)
     yield from plan.unchecked
-
-
-def fields(plan: Plan) -> dict[str, object]:
-    """Return a plan as the fields of a JSON line."""
-    return {
-        "can_start": not plan.problems,
-        "problems": _problems(plan.problems),
-        "servers": [_server(number, server) for number, server in enumerate(plan.servers, 1)],
-        "seconds": round(plan.likely_s, 1),
-        "seconds_if_full": round(plan.full_s, 1),
-        "parallel": plan.parallel,
-        "basis": list(plan.basis.lines),
-        "unchecked": list(plan.unchecked),
-    }
-
-
-def _server(number: int, server: PlannedServer) -> Mapping[str, object]:
-    checked = server.checked
-    return {
-        "order": number,
-        "server_id": checked.workload.id,
-        "name": checked.workload.name,
-        "skip": checked.skip,
-        "source_flavor": checked.server.flavor_name if checked.server else "",
-        "destination_flavor": server.flavor,
-        "addresses": addresses_of(server),
-        "disks": [{"device": d.device, "volume_id": d.volume_id, "size_gib": d.size_gib} for d in checked.disks],
-        "bytes": server.likely_bytes,
-        "bytes_if_full": checked.bytes_to_copy,
-        "likely": _times(server.likely),
-        "if_full": _times(server.full),
-        "made": [_made(made) for made in checked.made],
-        "warnings": list(checked.warnings),
-        "problems": _problems(checked.problems),
-    }
-
-
-def _times(times: Times | None) -> dict[str, float] | None:
-    if times is None:
-        return None
-    return {name: round(seconds, 1) for name, seconds in (*asdict(times).items(), ("downtime_s", times.downtime_s))}
-
-
-def _made(made: Made) -> dict[str, object]:
-    return {
-        "side": made.side,
-        "kind": made.kind,
-        "name": made.name,
-        "size_gib": made.size_gib or None,
-        "volume_type": made.volume_type or None,
-        "flavor": made.flavor.name if made.flavor else None,
-        "temporary": made.temporary,
-        "detail": made.detail,
-    }
-
-
-def _problems(problems: Iterable[Problem]) -> list[dict[str, str]]:
-    return [asdict(problem) for problem in problems]

@@ -2,41 +2,27 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import typer
 
 from os_migrate.cli.app import Invocation, filter_of
-from os_migrate.cli.failure import error_fields, error_text
-from os_migrate.errors import Interrupted, OSMigrateError, PlanError, Problem, UserError
-from os_migrate.events import Events, Note
+from os_migrate.errors import OSMigrateError, UserError
+from os_migrate.failure import error_text
 from os_migrate.files.blobs import Blobs
-from os_migrate.files.filters import select, select_any
-from os_migrate.files.resourcefile import Merged, merge
+from os_migrate.kinds import Exported, Imported, chosen, finishing, import_resources, read_files
+from os_migrate.kinds import export_kinds as bring_up_to_date
 from os_migrate.model import Side
 from os_migrate.resources.catalog import KINDS
-from os_migrate.resources.compare import Action, Verb
-from os_migrate.resources.exporting import Found, Wish, export
-from os_migrate.resources.files import read_kind, write_kind
-from os_migrate.resources.image_data import Fetched, Images, fetch
+from os_migrate.resources.compare import Verb
 from os_migrate.resources.images import IMAGES
-from os_migrate.resources.importing import Contents, Done, carry_out, prepare
-from os_migrate.resources.kind import Kind, Resource
+from os_migrate.resources.kind import Kind
 from os_migrate.resources.wanted import wanted_resources
 from os_migrate.session import open_cloud
-from os_migrate.settings import NameFilter, Settings
-from os_migrate.world import Clock, Cloud, SystemClock
+from os_migrate.world import SystemClock
 
 KIND_WORDS: Final = ", ".join(kind.name for kind in KINDS)
-
-INFRASTRUCTURE: Final = {
-    "networks": "net_name",
-    "subnets": "subnet_name",
-    "routers": "router_name",
-    "security_groups": "secgroup_name",
-    "keypairs": "keypair_name",
-}
-"""The kinds of which `hosts deploy` makes one, and the settings that name it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,75 +44,49 @@ def export_kinds(
 ) -> Told:
     """Describe resources of the source in their files; a filter of the command line may be for what is exported beside them."""
     settings = invocation.settings()
-    files = {kind.name: settings.data_dir / kind.file for kind in kinds}
-    old = read_files(kinds, settings, missing_is_fine=True)
-    wish = Wish(
-        {kind.name: _filter(settings, kind, filters) for kind in kinds},
-        {kind: _made_by_us(settings, field) for kind, field in INFRASTRUCTURE.items()},
-        whole_cloud=not settings.source.filter_current_project,
-        one_filter=bool(filters) and (may_match_none or len(kinds) > 1),
-    )
-    merged: list[tuple[Found, Merged[Resource]]] = []
-    fetched: list[Fetched] = []
     with invocation.events(settings) as events, open_cloud(settings, events, Side.SOURCE, lock=False) as cloud:
-        exported = export(cloud, kinds, KINDS, wish)
-        if filters and not may_match_none and not any(found.resources for found in exported):
-            raise UserError("the filter matches nothing", remedy="check its spelling")
-        for found in exported:
-            of_kind = [r for r in old if r.kind is found.kind]
-            result = merge(of_kind, found.resources, found.alive, overwrite_migration_params=overwrite_migration_params)
-            write_kind(found.kind, files[found.kind.name], result.resources)
-            merged.append((found, result))
-            if found.kind is IMAGES and settings.images.export_blobs:
-                fetched = _fetch(cloud, found, settings, events)
-    return _told_of_export(settings, merged, fetched)
-
-
-def _fetch(cloud: Cloud, found: Found, settings: Settings, events: Events) -> list[Fetched]:
-    try:
-        return fetch(cloud, found.resources, Blobs(settings.images.blobs_dir), events, SystemClock())
-    except KeyboardInterrupt:
-        raise Interrupted("stopped on request", remedy="the same command again goes on with the next image") from None
-
-
-def contents_of(cloud: Cloud, settings: Settings, events: Events, clock: Clock) -> Mapping[str, Contents]:
-    """Return what kinds hold beside what their collections show."""
-    blobs = Blobs(settings.images.blobs_dir)
-    return {IMAGES.name: Images(cloud, blobs, events, clock, settings.workloads.timeout_s)}
+        exported = bring_up_to_date(
+            cloud,
+            settings,
+            events,
+            kinds,
+            lambda kind: settings.data_dir / kind.file,
+            filter_of(filters) if filters else None,
+            may_match_none=may_match_none,
+            overwrite_migration_params=overwrite_migration_params,
+        )
+    return _told_of_export(exported, Blobs(settings.images.blobs_dir))
 
 
 def import_kinds(invocation: Invocation, kinds: Sequence[Kind], filters: Sequence[str], *, dry_run: bool) -> None:
     """Make in the destination what the files describe."""
     settings = invocation.settings()
-    imported = {kind.name for kind in kinds}
-    finishing = [k for k in KINDS if k not in kinds and any(f.after in imported for f in k.fields)]
+
+    def file_of(kind: Kind) -> Path:
+        return settings.data_dir / kind.file
+
     found = [
-        *read_files(kinds, settings, missing_is_fine=len(kinds) > 1),
-        *read_files(finishing, settings, missing_is_fine=True),
+        *read_files(kinds, file_of, missing_is_fine=len(kinds) > 1),
+        *read_files(finishing(kinds), file_of, missing_is_fine=True),
     ]
-    if not any((settings.data_dir / kind.file).exists() for kind in kinds):
+    if not any(file_of(kind).exists() for kind in kinds):
         raise UserError(f"{settings.data_dir} has no file of these kinds", remedy="run `os-migrate export` first")
-    resources = wanted_resources(_chosen(found, settings, filters), settings)
-    clock = SystemClock()
+    resources = wanted_resources(chosen(found, settings, filter_of(filters) if filters else None), settings)
     with (
         invocation.events(settings) as events,
         open_cloud(settings, events, Side.DESTINATION, lock=not dry_run) as cloud,
     ):
-        plan = prepare(cloud, resources, KINDS, imported, contents_of(cloud, settings, events, clock))
-        for action in plan.actions:
-            for name in action.waits:
-                events.tell(Note(text=f"{action.resource}: {name} will come with {_after(action, name)}"))
-        for other in plan.others:
-            events.tell(Note(text=f"the destination has what the file doesn't: {other}", warning=True))
-        if dry_run:
-            done = [Done(action) for action in plan.actions]
-        else:
-            try:
-                done = carry_out(plan, events, at_a_time=settings.api_calls_parallel, clock=clock)
-            except KeyboardInterrupt:
-                raise Interrupted("stopped on request", remedy="the same command again goes on where it was") from None
-    _show_import(invocation, done, plan.others, dry_run=dry_run)
-    end_with([d.error for d in done if d.error is not None])
+        imported = import_resources(
+            cloud,
+            settings,
+            events,
+            resources,
+            {kind.name for kind in kinds},
+            dry_run=dry_run,
+            clock=SystemClock(),
+        )
+    _show_import(invocation, imported)
+    end_with(imported.errors)
 
 
 def end_with(errors: Iterable[OSMigrateError]) -> None:
@@ -138,147 +98,58 @@ def end_with(errors: Iterable[OSMigrateError]) -> None:
         raise typer.Exit(different[0].exit_code)
 
 
-def read_files(kinds: Sequence[Kind], settings: Settings, *, missing_is_fine: bool) -> list[Resource]:
-    """Read the files of kinds. Raise PlanError with the problems of all of them."""
-    resources: list[Resource] = []
-    problems: list[Problem] = []
-    for kind in kinds:
-        file = settings.data_dir / kind.file
-        if missing_is_fine and not file.exists():
-            continue
-        try:
-            resources += read_kind(kind, file)
-        except PlanError as error:
-            problems += error.problems
-    if problems:
-        raise PlanError(problems)
-    return resources
-
-
-def _filter(settings: Settings, kind: Kind, filters: Sequence[str]) -> NameFilter:
-    return filter_of(filters) if filters else settings.filter(kind.filter or kind.name)
-
-
-def _chosen(resources: Sequence[Resource], settings: Settings, filters: Sequence[str]) -> list[Resource]:
-    """Return what the filters choose, kind by kind; one of the command line need not match something of each kind."""
-    kinds: dict[str, list[Resource]] = {}
-    for resource in resources:
-        kinds.setdefault(resource.kind.name, []).append(resource)
-    chosen: list[Resource] = []
-    for of_kind in kinds.values():
-        kind = of_kind[0].kind
-        wanted = _filter(settings, kind, filters)
-        if filters and len(kinds) > 1:
-            chosen += select_any(wanted, of_kind, _filter_name).chosen
-        else:
-            chosen += select(wanted, of_kind, _filter_name, f"{kind.name} in {kind.file}").chosen
-    if resources and not chosen:
-        raise UserError("the filter matches nothing in the files", remedy="check its spelling")
-    return chosen
-
-
-def _filter_name(resource: Resource) -> str:
-    return resource.kind.filter_name(resource.params)
-
-
-def _made_by_us(settings: Settings, field: str) -> frozenset[str]:
-    return frozenset(str(getattr(settings.host(side), field)) for side in Side)
-
-
-def _after(action: Action, name: str) -> str:
-    return next(f"`os-migrate import {f.after}`" for f in action.resource.kind.fields if f.name == name)
-
-
-def _told_of_export(
-    settings: Settings, merged: Iterable[tuple[Found, Merged[Resource]]], fetched: Sequence[Fetched]
-) -> Told:
+def _told_of_export(exported: Sequence[Exported], blobs: Blobs) -> Told:
     lines: list[str] = []
     results: list[Mapping[str, object]] = []
-    for found, result in merged:
-        file = settings.data_dir / found.kind.file
-        lines.append(f"{file}: {len(result.resources)} {found.kind.name.replace('_', ' ')}")
-        for word, resources in (("added", result.added), ("changed", result.changed), ("gone", result.vanished)):
+    for entry in exported:
+        found, merged = entry.found, entry.merged
+        lines.append(f"{entry.file}: {len(merged.resources)} {found.kind.name.replace('_', ' ')}")
+        for word, resources in (("added", merged.added), ("changed", merged.changed), ("gone", merged.vanished)):
             lines += [f"  {word:8} {r.name} ({r.id})" for r in resources]
-        lines += [f"  left out {entry}" for entry in found.left_out]
+        lines += [f"  left out {left}" for left in found.left_out]
         if found.kind is IMAGES:
-            lines += _told_of_data(settings, fetched, result.vanished)
-        lines += [f"warning: nothing matches the filter's {entry}" for entry in found.idle_filters]
+            lines += _told_of_data(entry, blobs)
+        lines += [f"warning: nothing matches the filter's {idle}" for idle in found.idle_filters]
         lines += [
-            f"warning: {entry} is something that the project can't see: name it, or make it null"
-            for entry in found.unseen
+            f"warning: {unseen} is something that the project can't see: name it, or make it null"
+            for unseen in found.unseen
         ]
-        results.append(
-            {
-                "kind": found.kind.name,
-                "file": str(file),
-                "exported": [r.id for r in found.resources],
-                "added": [r.id for r in result.added],
-                "changed": [r.id for r in result.changed],
-                "vanished": [r.id for r in result.vanished],
-                "idle_filters": list(found.idle_filters),
-                "unseen": list(found.unseen),
-                "left_out": list(found.left_out),
-                **({"data": [_data_fields(entry) for entry in fetched]} if found.kind is IMAGES else {}),
-            }
-        )
-    return Told(lines, {"kinds": results}, [entry.error for entry in fetched if entry.error is not None])
+        results.append(entry.fields())
+    return Told(lines, {"kinds": results}, [error for entry in exported for error in entry.errors])
 
 
-def _told_of_data(settings: Settings, fetched: Sequence[Fetched], vanished: Sequence[Resource]) -> list[str]:
+def _told_of_data(exported: Exported, blobs: Blobs) -> list[str]:
     """Return the lines about images' data: what came, what didn't, and what is left of images that are gone."""
+    fetched = exported.fetched
     lines = [f"  data     {entry.resource.name}: {entry.file}" for entry in fetched if entry.is_new]
     lines += [f"  data     {entry.resource.name}: FAILED: {entry.error.what}" for entry in fetched if entry.error]
     if there := sum(not entry.is_new and entry.error is None for entry in fetched):
         lines.append(f"  data of {there} images was there already")
-    blobs = Blobs(settings.images.blobs_dir)
-    files = [blobs.find(image.id, image.name) for image in vanished]
+    files = [blobs.find(image.id, image.name) for image in exported.merged.vanished]
     return [
         *lines,
         *(f"  data of an image that is gone: {file}: delete it if nobody needs it" for file in files if file),
     ]
 
 
-def _data_fields(entry: Fetched) -> dict[str, object]:
-    return {
-        "id": entry.resource.id,
-        "file": str(entry.file),
-        "new": entry.is_new,
-        "error": error_fields(entry.error) if entry.error else None,
-    }
-
-
 SIGNS = {Verb.CREATE: "+", Verb.UPDATE: "~"}
 
 
-def _show_import(invocation: Invocation, done: Sequence[Done], others: Sequence[str], *, dry_run: bool) -> None:
+def _show_import(invocation: Invocation, imported: Imported) -> None:
     lines: list[str] = []
-    for entry in done:
+    for entry in imported.done:
         action = entry.action
         if action.verb is Verb.SAME and entry.error is None:
             continue
         failed = f": FAILED: {entry.error.what}" if entry.error else ""
         lines.append(f"{SIGNS.get(action.verb, ' ')} {action.resource}{failed}")
         lines += [f"    ~ {change}" for change in (*action.changes, *action.late) if action.verb is Verb.UPDATE]
-    good = [entry.action.verb for entry in done if entry.error is None]
+    good = [entry.action.verb for entry in imported.done if entry.error is None]
     words = {Verb.CREATE: "to create", Verb.UPDATE: "to update", Verb.SAME: "same"}
-    if not dry_run:
+    if not imported.dry_run:
         words |= {Verb.CREATE: "created", Verb.UPDATE: "updated"}
     counts = [f"{good.count(verb)} {word}" for verb, word in words.items() if verb in good]
-    if len(good) < len(done):
-        counts.append(f"{len(done) - len(good)} failed")
+    if len(good) < len(imported.done):
+        counts.append(f"{len(imported.done) - len(good)} failed")
     lines.append(", ".join(counts) or "Nothing to do.")
-    invocation.show(
-        "\n".join(lines), {"dry_run": dry_run, "resources": [_fields(entry) for entry in done], "others": list(others)}
-    )
-
-
-def _fields(entry: Done) -> dict[str, object]:
-    action = entry.action
-    return {
-        "kind": action.resource.kind.name,
-        "name": action.resource.name,
-        "action": action.verb,
-        "changes": [dataclasses.asdict(change) for change in (*action.changes, *action.late)],
-        "waits": list(action.waits),
-        "error": error_fields(entry.error) if entry.error else None,
-    }
+    invocation.show("\n".join(lines), imported.fields())

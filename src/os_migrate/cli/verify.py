@@ -7,10 +7,10 @@ import typer
 
 from os_migrate import verify as verifying
 from os_migrate.cli.app import app, invocation_of, reporting
-from os_migrate.cli.failure import error_fields, error_text
 from os_migrate.cli.meter import duration
 from os_migrate.cli.migration import calls_of
 from os_migrate.errors import UserError
+from os_migrate.failure import error_fields, error_text
 from os_migrate.files.filters import listed
 from os_migrate.model import ServerId
 from os_migrate.report import WorkloadReport, read_report, report_files

@@ -78,6 +78,7 @@ def _configuration(settings: CloudSettings, clouds_path: str | PathLike[str] | N
 
 def _options(settings: CloudSettings) -> dict[str, Any]:
     options: dict[str, Any] = {
+        **settings.others,
         "cloud": settings.cloud if settings.auth is None else None,
         "auth": dict(settings.auth) if settings.auth is not None else None,
         "auth_type": settings.auth_type,

@@ -8,7 +8,7 @@ often than not.
 import dataclasses
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from os_migrate.files import marked
 from os_migrate.files.marked import BadValueError, Document, Tagged
 from os_migrate.files.templates import Templates
 from os_migrate.files.variables import (
+    FOR_PLAYBOOKS,
     VARIABLES,
     Variable,
     mapping,
@@ -38,19 +39,24 @@ _AS_TYPED: Final = {text, optional_text, order, path}
 _STRUCTURED: Final = {mapping, name_filter, texts}
 
 
-def find_file(given: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """Return the settings file: the one given, that of OS_MIGRATE_SETTINGS, or os-migrate.yml in this directory."""
+def find_file(given: Path | None, environment: Mapping[str, str], data_dir: str | None = None) -> Path | None:
+    """Return the settings file: the one given, that of OS_MIGRATE_SETTINGS, os-migrate.yml in this directory, or in the data dir given."""
     if given is not None:
         return given
     if named := environment.get(FILE_VARIABLE):
         return Path(named)
-    return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+    places = [Path(), *([Path(data_dir).expanduser()] if data_dir is not None else [])]
+    return next((place / DEFAULT_FILE for place in places if (place / DEFAULT_FILE).is_file()), None)
 
 
 def load_settings(
-    file: Path | None, overrides: Mapping[str, str], environment: Mapping[str, str] = os.environ
+    file: Path | None,
+    overrides: Mapping[str, str],
+    environment: Mapping[str, str] = os.environ,
+    *,
+    given_by: str = "--set",
 ) -> Settings:
-    """Read the settings from `file` (None: only the overrides), with `overrides` (name to text) on top.
+    """Read the settings from `file` (None: only the overrides), with `overrides` (name to text, `given_by` this) on top.
 
     A relative data dir counts from the file it is written in, other relative paths from the data dir.
 
@@ -65,25 +71,45 @@ def load_settings(
         if name in VARIABLES and VARIABLES[name].private:
             problems.append(_not_here(name))
             continue
-        where[name] = f"--set {name}"
+        where[name] = f"{given_by} {name}"
         values[name] = _typed(name, typed, where[name])
+    base = file.parent if file is not None and "os_migrate_data_dir" not in overrides else Path()
+    return read_settings(values, where, base, environment, file=file, problems=problems)
+
+
+def read_settings(
+    values: Mapping[str, object],
+    where: Mapping[str, str],
+    base: Path,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    file: Path | None = None,
+    problems: Sequence[Problem] = (),
+) -> Settings:
+    """Read variables that came from somewhere: `where` says of each of ours from where, `base` what a relative data dir counts from.
+
+    Raises:
+        PlanError: with every problem, those found before among them.
+    """
+    found = list(problems)
     templates = Templates(values, environment)
     sections: dict[str, dict[str, Any]] = {}
     for name, place in where.items():
         variable = VARIABLES.get(name)
+        if name in FOR_PLAYBOOKS:
+            continue
         if variable is None:
-            problems.append(Problem(place, f"there is no variable {name}", _nearest(name)))
+            found.append(Problem(place, f"there is no variable {name}", _nearest(name)))
             continue
         try:
             _fill(sections, variable, templates.fill(values[name]))
         except BadValueError as error:
-            problems.append(Problem(place, f"{name} {error}", "see docs/settings.md"))
-    if "data_dir" not in sections.get("", {}) and not any("os_migrate_data_dir" in p.what for p in problems):
-        problems.append(_no_data_dir(file))
-    problems += _addresses_of_several(sections, where)
-    if problems:
-        raise PlanError(problems)
-    base = file.parent if file is not None and "os_migrate_data_dir" not in overrides else Path()
+            found.append(Problem(place, f"{name} {error}", "see docs/settings.md"))
+    if "data_dir" not in sections.get("", {}) and not any("os_migrate_data_dir" in p.what for p in found):
+        found.append(_no_data_dir(file))
+    found += _addresses_of_several(sections, where)
+    if found:
+        raise PlanError(found)
     return _settings(sections, base)
 
 

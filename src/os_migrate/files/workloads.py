@@ -5,7 +5,7 @@ unknown keys there are ignored.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -71,3 +71,12 @@ def log_name(name: str, server_id: ServerId, others: Collection[str] = ()) -> st
     if _SAFE.fullmatch(name) and name not in others:
         return name
     return f"{_UNSAFE.sub('_', name)[:100].lstrip('.-')}-{_UNSAFE.sub('_', server_id)}".lstrip("-")
+
+
+def log_names_of(servers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return what each server's log is called, by id; the servers are pairs of id and name."""
+    pairs = list(servers)
+    return {
+        server_id: log_name(name, ServerId(server_id), [other for other_id, other in pairs if other_id != server_id])
+        for server_id, name in pairs
+    }

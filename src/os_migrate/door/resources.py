@@ -1,0 +1,301 @@
+"""The kinds beside servers, and their files: export, import, validation, and what is in a cloud."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from os_migrate.door.call import Answer, Call, failure
+from os_migrate.door.settings import path_of
+from os_migrate.errors import OSMigrateError, PlanError, Problem, UserError
+from os_migrate.events import Events
+from os_migrate.failure import error_text
+from os_migrate.files import marked
+from os_migrate.files.blobs import Blobs
+from os_migrate.files.marked import BadValueError
+from os_migrate.files.variables import name_filter
+from os_migrate.kinds import check_files, chosen, export_kinds, fetch_images, finishing, import_resources, read_files
+from os_migrate.resources.catalog import KINDS, WORKLOADS, choose_kinds
+from os_migrate.resources.compare import Verb
+from os_migrate.resources.images import IMAGES
+from os_migrate.resources.kind import Kind, Resource
+from os_migrate.resources.wanted import wanted_resources
+from os_migrate.rest import Collection, Service
+from os_migrate.servers import export_servers
+from os_migrate.session import open_cloud, open_journal
+from os_migrate.settings import NameFilter, Settings
+from os_migrate.world import Cloud, SystemClock
+
+
+def export_kind(call: Call, kind: str) -> Answer:
+    """Bring the file of a kind up to date with the source."""
+    (of_kind,) = choose_kinds([kind])
+    file = path_of(call.options["path"])
+    with opened(call, lock=False) as (settings, events, cloud):
+        (exported,) = export_kinds(
+            cloud,
+            settings,
+            events,
+            [of_kind],
+            lambda _: file,
+            filter_of(call.options),
+            overwrite_migration_params=bool(call.options.get("overwrite_migration_params")),
+            write=not call.check,
+            fetch_data=False,
+        )
+    for idle in exported.found.idle_filters:
+        call.warn(f"nothing matches the filter's {idle}")
+    for unseen in exported.found.unseen:
+        call.warn(f"{unseen} is something that the project can't see: name it, or make it null")
+    changed = exported.before != exported.after
+    answer = {
+        "changed": changed,
+        "path": str(file),
+        "exported": [r.name for r in exported.found.resources],
+        "added": [r.name for r in exported.merged.added],
+        "updated": [r.name for r in exported.merged.changed],
+        "vanished": [r.name for r in exported.merged.vanished],
+        "left_out": list(exported.found.left_out),
+    }
+    return {**answer, **diff_of(call, [(str(file), exported.before, exported.after)])}
+
+
+def export_image_data(call: Call) -> Answer:
+    """Download the data of the images that a file describes, as far as it isn't there; one that fails stops no other."""
+    file = path_of(call.options["path"])
+    with opened(call, lock=False) as (settings, events, cloud):
+        images = chosen(read_files([IMAGES], lambda _: file, missing_is_fine=False), settings, filter_of(call.options))
+        blobs = Blobs(settings.images.blobs_dir)
+        if call.check:
+            missing = [image for image in images if blobs.find(image.id, image.name) is None]
+            return {"changed": bool(missing), "data": [], "missing": [image.name for image in missing]}
+        fetched = fetch_images(cloud, images, settings, events)
+    errors = [entry.error for entry in fetched if entry.error is not None]
+    answer: Answer = {
+        "changed": any(entry.is_new for entry in fetched),
+        "data": [{"name": e.resource.name, "file": str(e.file), "new": e.is_new} for e in fetched if e.error is None],
+        "missing": [entry.resource.name for entry in fetched if entry.error is not None],
+    }
+    return {**answer, **failed(errors)}
+
+
+def export_workload(call: Call) -> Answer:
+    """Bring workloads.yml up to date with the source's servers; what can't be described fails, and the rest is written."""
+    file = path_of(call.options["path"])
+    with opened(call, lock=False) as (settings, _, cloud), open_journal(settings.data_dir) as journal:
+        exported = export_servers(
+            cloud,
+            journal,
+            file,
+            filter_of(call.options) or settings.filter(WORKLOADS),
+            overwrite_migration_params=bool(call.options.get("overwrite_migration_params")),
+            write=not call.check,
+        )
+    for idle in exported.found.idle_filters:
+        call.warn(f"nothing matches the filter's {idle}")
+    answer: Answer = {
+        "changed": exported.before != exported.after,
+        "path": str(file),
+        "exported": [w.name for w in exported.found.workloads],
+        "added": [w.name for w in exported.merged.added],
+        "updated": [w.name for w in exported.merged.changed],
+        "vanished": [w.name for w in exported.merged.vanished],
+        "unfinished": [s.name for s in exported.found.unfinished],
+        **diff_of(call, [(str(file), exported.before, exported.after)]),
+    }
+    return {**answer, **failure(exported.error)} if exported.error is not None else answer
+
+
+def import_kind(call: Call, kind: str) -> Answer:
+    """Make in the destination what a file or a task describes; what is there is left alone, or updated where it differs."""
+    (of_kind,) = choose_kinds([kind])
+    with opened(call, lock=not call.check) as (settings, events, cloud):
+        resources = [*_described(call, of_kind, settings), *_late(call, of_kind, settings)]
+        imported = import_resources(
+            cloud,
+            settings,
+            events,
+            wanted_resources(resources, settings),
+            {of_kind.name},
+            dry_run=call.check,
+            clock=SystemClock(),
+        )
+    fields = imported.fields()
+    texts = [
+        (
+            str(entry.action.resource),
+            "",
+            "".join(f"{change}\n" for change in (*entry.action.changes, *entry.action.late)),
+        )
+        for entry in imported.done
+    ]
+    answer: Answer = {
+        "changed": any(entry.action.verb is not Verb.SAME and entry.error is None for entry in imported.done),
+        "resources": fields["resources"],
+        "others": fields["others"],
+        **diff_of(call, texts),
+    }
+    return {**answer, **failed(imported.errors)}
+
+
+def export_keypairs(call: Call) -> Answer:
+    """Bring the file of key pairs up to date: the user's own, or those of all users."""
+    return export_kind(call, _of_keypairs(call))
+
+
+def import_keypairs(call: Call) -> Answer:
+    """Make key pairs: for the user, or for all users."""
+    return import_kind(call, _of_keypairs(call))
+
+
+def read_resources(call: Call) -> Answer:
+    """Return the resources of a file as they stand there."""
+    file = path_of(call.options["path"])
+    value = marked.read(file, absent="export it first").value()
+    resources = value.get("resources") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(resources, list):
+        raise UserError(f"{file} is no resource file", remedy="it must hold os_migrate_version and resources")
+    return {"resources": resources, "os_migrate_version": value.get("os_migrate_version")}
+
+
+def validate(call: Call) -> Answer:
+    """Check files, by default all of the data dir: syntax, fields, doubles, and references between them. No cloud is asked.
+
+    What is wrong is returned, and doesn't fail the task.
+    """
+    paths = [path_of(path) for path in call.options.get("paths") or ()]
+    data_dir = call.data_dir or (paths[0].parent if paths else None)
+    if data_dir is None:
+        raise UserError("neither paths nor data_dir is given", remedy="say which files to check")
+    given = {path.stem: path for path in paths}
+    if len(given) < len(paths):
+        raise UserError("two files are called the same", remedy="check them one after the other")
+    kinds = choose_kinds([name for name in given if name != WORKLOADS]) if paths else KINDS
+    found = check_files(
+        kinds,
+        lambda kind: given.get(kind.name, data_dir / kind.file),
+        named=set(given),
+        workloads=given.get(WORKLOADS) if paths else data_dir / f"{WORKLOADS}.yml",
+    )
+    errors = [str(problem) for problem in found.problems]
+    text = error_text(PlanError(found.problems)) if errors else ""
+    return {"ok": not errors, "errors": errors, "files": found.counts, **({"msg": text} if text else {})}
+
+
+def list_kind(call: Call, kind: str, answer: str) -> Answer:
+    """Return what a cloud has of a kind, as its API tells it; `filters` are values that must be equal."""
+    (of_kind,) = choose_kinds([kind])
+    return _listed(call, of_kind.collection, {}, answer)
+
+
+def list_role_assignments(call: Call) -> Answer:
+    """Return the role assignments that the credentials may see, of some kinds of assignees and scopes."""
+    assignments = Collection(Service.IDENTITY, "/role_assignments", "role_assignments", "role_assignment")
+    answer = "openstack_role_assignments"
+    listed = _listed(call, assignments, {"include_names": "true"}, answer)[answer]
+    assignees, scopes = call.options.get("assignee_types"), call.options.get("scope_types")
+    return {
+        answer: [
+            a
+            for a in listed
+            if (assignees is None or set(assignees) & set(a)) and (scopes is None or set(scopes) & set(a["scope"]))
+        ]
+    }
+
+
+def auth_info(call: Call) -> Answer:
+    """Return for which project the credentials are."""
+    with opened(call, lock=False) as (_, _, cloud):
+        scope = cloud.scope()
+    return {
+        "auth_info": {
+            "project_id": scope.project_id,
+            "project_name": scope.project_name,
+            "user_id": scope.user_id,
+        }
+    }
+
+
+def _listed(call: Call, collection: Collection, query: Mapping[str, str], answer: str) -> Answer:
+    filters: Mapping[str, Any] = call.options.get("filters") or {}
+    with opened(call, lock=False) as (_, _, cloud):
+        things = cloud.list_of(collection, query)
+    return {answer: [t for t in things if all(t.get(key) == value for key, value in filters.items())]}
+
+
+def failed(errors: Sequence[OSMigrateError]) -> Answer:
+    """Return what makes an answer one that failed, with the errors, each once; nothing where there are none."""
+    if not errors:
+        return {}
+    texts = dict.fromkeys(error_text(error) for error in errors)
+    return {**failure(errors[0]), "msg": "\n".join(texts)}
+
+
+@contextmanager
+def opened(call: Call, *, lock: bool) -> Iterator[tuple[Settings, Events, Cloud]]:
+    """Open the cloud that a call is for; a call without a data dir has one for as long as it lasts."""
+    with ExitStack() as stack:
+        if call.data_dir is None:
+            call = replace(call, options={**call.options, "data_dir": stack.enter_context(TemporaryDirectory())})
+        settings = call.settings()
+        events = stack.enter_context(call.events(settings))
+        yield settings, events, stack.enter_context(open_cloud(settings, events, call.side, lock=lock))
+
+
+def filter_of(options: Mapping[str, Any]) -> NameFilter | None:
+    """Return the filter that a task says, by `name` or `filter`; None where it says nothing.
+
+    Raises:
+        UserError: it is no filter.
+    """
+    if options.get("name") is not None:
+        return (str(options["name"]),)
+    if options.get("filter") is None:
+        return None
+    try:
+        found: NameFilter = name_filter(options["filter"])
+    except BadValueError as error:
+        raise UserError(f"filter {error}", remedy="an entry is a name, or {regex: PATTERN}") from None
+    return found
+
+
+def diff_of(call: Call, texts: Sequence[tuple[str, str, str]]) -> Answer:
+    """Return what Ansible shows with --diff: of each thing its name, and its text before and after."""
+    if not call.diff:
+        return {}
+    return {
+        "diff": [
+            {"before_header": name, "after_header": name, "before": before, "after": after}
+            for name, before, after in texts
+            if before != after
+        ]
+    }
+
+
+def _of_keypairs(call: Call) -> str:
+    return "users_keypairs" if call.options.get("all_users") else "keypairs"
+
+
+def _described(call: Call, kind: Kind, settings: Settings) -> list[Resource]:
+    """Return the resources that a task says, or those of a file that its filter chooses."""
+    if "data" in call.options:
+        described = kind.structure(call.options["data"])
+        if isinstance(described, list):
+            raise PlanError([Problem(_place(f.path), f"{kind.word}: {f.what}", f.remedy) for f in described])
+        return [replace(described, where="data")]
+    file = path_of(call.options["path"])
+    found = read_files([kind], lambda _: file, missing_is_fine=False)
+    return chosen(found, settings, filter_of(call.options))
+
+
+def _late(call: Call, kind: Kind, settings: Settings) -> list[Resource]:
+    """Return the resources of the data dir with fields that wait for this kind."""
+    if call.data_dir is None:
+        return []
+    found = read_files(finishing([kind]), lambda other: settings.data_dir / other.file, missing_is_fine=True)
+    return chosen(found, settings, None)
+
+
+def _place(path: Sequence[object]) -> str:
+    return ".".join(["data", *(str(step) for step in path)])
