@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 # All that is made here has this in front, so that what the clouds hold otherwise is left alone.
 OURS = "kinds-"
 FILTER = ("--filter", f"~^{OURS}")
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMqqHOyIYKXNBwvuuMVYxBOBtKRPlkXk8GmnKzZlKBJr kinds"
 NAMES = tuple(kind.name for kind in KINDS if not kind.for_admin)
 MOVED = """\
 networks: {kinds-front: kinds-moved}
@@ -88,6 +89,7 @@ def furnish(cloud: Any) -> None:
     ]
     network.update_router(router, routes=routes)
     furnish_groups(network)
+    cloud.compute.create_keypair(name="kinds-key", public_key=KEY)
 
 
 def furnish_groups(network: Any) -> None:
@@ -153,6 +155,8 @@ def delete(cloud: Any) -> None:
         network.delete_network(made)  # with its subnets
     for group in ours(network.security_groups(project_id=project)):
         network.delete_security_group(group)
+    for pair in ours(cloud.compute.keypairs()):
+        cloud.compute.delete_keypair(pair)
 
 
 def picture(cloud: Any) -> Picture:
@@ -189,6 +193,8 @@ def picture(cloud: Any) -> Picture:
             for r in network.security_group_rules(security_group_id=group.id)
         ]  # fmt: skip
         found[f"group {group.name}"] = {"description": group.description, "rules": sorted(rules, key=repr)}
+    for pair in ours(cloud.compute.keypairs()):
+        found[f"key pair {pair.name}"] = {"key": pair.public_key, "fingerprint": pair.fingerprint}
     return found
 
 
@@ -291,19 +297,20 @@ def test_everything_of_ours_is_exported(scene: Scene) -> None:
         "router_interfaces": 2,
         "security_groups": 4,
         "security_group_rules": 14 + 3 * 2,
+        "keypairs": 1,
     }
 
 
 def test_a_dry_run_tells_all_and_makes_nothing(scene: Scene) -> None:
     assert actions(scene.rehearsed) == {"create"}
-    assert len(scene.rehearsed.result["resources"]) == 33
+    assert len(scene.rehearsed.result["resources"]) == 34
     assert scene.after_rehearsal == {}
 
 
 def test_the_destination_has_what_the_source_has(scene: Scene) -> None:
     assert actions(scene.imported) == {"create"}
-    assert len(scene.imported.result["resources"]) == 33
-    assert len(scene.source) == 11
+    assert len(scene.imported.result["resources"]) == 34
+    assert len(scene.source) == 12
     assert scene.after_import == scene.source
 
 
