@@ -56,7 +56,7 @@ def tenant(place: Place) -> Office:
 
 
 @pytest.fixture
-def office(place: Place, request, monkeypatch) -> Office:
+def office(monkeypatch, place: Place, request) -> Office:
     """The same cloud with the credentials of its administrator."""
     name = request.node.callspec.params["shared_place"]
     if name == "fake":

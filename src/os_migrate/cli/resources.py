@@ -96,6 +96,9 @@ def import_kinds(invocation: Invocation, kinds: Sequence[Kind], filters: Sequenc
         for action in plan.actions:
             for name in action.waits:
                 events.tell(Note(text=f"{action.resource}: {name} will come with {_after(action, name)}"))
+        for kind in {action.resource.kind.name: action.resource.kind for action in plan.actions}.values():
+            if kind.lacks and any(a.verb is Verb.CREATE and a.resource.kind is kind for a in plan.actions):
+                events.tell(Note(text=f"new {kind.name} {kind.lacks}", warning=True))
         for other in plan.others:
             events.tell(Note(text=f"the destination has what the file doesn't: {other}", warning=True))
         if dry_run:
