@@ -230,7 +230,7 @@ def test_a_disk_that_is_full_in_the_middle_leaves_nothing(run, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(blobs_module.os, "fsync", full)
         patched.setattr(blobs_module, "write_atomically", lambda *_: None)
-        patched.setattr("os_migrate.cli.resources.write_kind", lambda *_: None)
+        patched.setattr("os_migrate.kinds.write_atomically", lambda *_: None)
         ran = run("export", "images")
     assert ran.exit_code == 2
     assert "No space left on device" in ran.err
