@@ -13,7 +13,8 @@ from lab import scenario
 from lab.settings import STATE_DIR
 from os_migrate.resources.catalog import KINDS
 from tests.acceptance.operating import Done, Operator
-from tests.acceptance.test_kinds import KEY, Picture, actions
+from tests.acceptance.belongings import Picture, public_key
+from tests.acceptance.test_kinds import actions
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
