@@ -218,7 +218,7 @@ def test_an_edited_file_is_an_update(there, kind, name, params, change):
         ("flavors", "small", {"swap": 0}, "swap: 256 -> 0"),
         ("flavors", "small", {"rxtx_factor": 1}, "rxtx_factor: 1.5 -> 1"),
         ("flavors", "private", {"is_public": True}, "is_public: false -> true"),
-        ("projects", "front", {"parent_ref": {"name": "%auth%"}}, "parent_ref: shop -> {name: '%auth%'}"),
+        ("projects", "front", {"parent_ref": {"name": "%auth%"}}, "parent_ref: shop -> %auth%"),
     ],
 )
 def test_what_cannot_be_changed_is_refused_before_anything_is_touched(there, kind, name, params, change):
