@@ -283,7 +283,7 @@ class Dies(Hook):
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("number", range(1, 57))
+@pytest.mark.parametrize("number", range(1, 46))
 def test_an_import_that_died_is_finished_by_the_same_command(run, number, after):
     furnish_all(run.source)
     run.good("export", *KINDS)
