@@ -222,6 +222,25 @@ def test_every_variable_is_documented_and_every_documented_one_exists():
     assert {n for n in documented if "_x_" not in n} - set(VARIABLES) == set()
 
 
+def test_what_only_playbooks_read_is_left_alone(tmp_path):
+    lines = ["os_migrate_data_dir: data", "os_migrate_conversion_rhsm_password: secret", "os_migrate_src_release: 16"]
+    file = tmp_path / "variables.yml"
+    file.write_text("\n".join([*lines, "os_migrate_workloads_fail_fast: true"]))
+    assert "secret" not in repr(load_settings(file, {}))
+
+
+def test_password_of_the_hosts_is_in_the_file_only_and_never_shown(tmp_path):
+    name = "os_migrate_conversion_host_ssh_user_password"
+    file = tmp_path / "variables.yml"
+    file.write_text(f"os_migrate_data_dir: data\n{name}: secret\n")
+    settings = load_settings(file, {})
+    assert settings.conversion.ssh_password == "secret"
+    assert settings.conversion.ssh_password_access is False
+    assert "secret" not in repr(settings)
+    with pytest.raises(PlanError, match="every user of this machine can read"):
+        load_settings(file, {name: "secret"})
+
+
 def test_one_address_is_refused_for_several_pairs():
     given = {"os_migrate_data_dir": "x", "os_migrate_src_conversion_floating_ip_address": "192.0.2.1"}
     assert load_settings(None, given).conversion.pairs == 1
