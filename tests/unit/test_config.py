@@ -199,7 +199,7 @@ def test_what_may_hold_a_secret_is_refused_on_the_command_line(tmp_path, name):
 def test_no_variable_that_may_hold_a_secret_is_forgotten():
     private = {name for name, variable in VARIABLES.items() if variable.private}
     assert private == {n for n in VARIABLES if n.endswith(("_auth", "_content_hook", "_password"))}
-    assert len(private) == 6
+    assert len(private) == 7
 
 
 def test_the_file_is_found_where_documented(tmp_path, monkeypatch):
