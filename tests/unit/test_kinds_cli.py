@@ -346,8 +346,8 @@ def test_files_of_os_migrate_1_0_5_load_and_import(run):
     (run.here / "image_blobs" / "8d7e0d6c-0007-osm_image").write_bytes(b"a small image of 1.0.5\n")
     assert sorted(file.stem for file in run.here.glob("*.yml")) == sorted(KINDS)
     assert "nothing wrong" in run.good("validate")
-    assert "7 created" in run.good("import", "all")
-    assert run.good("import", "all").splitlines() == ["7 same"]
+    assert "8 created" in run.good("import", "all")
+    assert run.good("import", "all").splitlines() == ["8 same"]
     run.export_there(*KINDS)
     told = run("diff", str(run.here), str(run.there)).out.splitlines()
     default = [line for line in told if "default" not in line]
