@@ -36,10 +36,13 @@ RETRYING_S = 60.0
 TIMEOUT_S = (10, 120)
 """To connect, and between bytes: Nova holds an attach request until its compute host has answered."""
 
+ONCE = {"connect_retries": 0, "status_code_retries": 0}
+"""For images the SDK has keystoneauth send a request again after a 503, a POST too: who tries again is decided here."""
+
 DATA_TIMEOUT_S = (10, 900)
 """The same for data: a store may have to fetch an image before its first byte, or to put it away after its last."""
 
-BINARY = {"Content-Type": "application/octet-stream", "Accept": "*/*"}
+BINARY = {"Content-Type": "application/octet-stream", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True)
@@ -209,7 +212,7 @@ class Api:
         """Read data piece by piece. It takes no turn: it may go on for hours."""
         with self._translated(doing):
             response: Response = self._proxy(service).request(
-                path, "GET", stream=True, headers=BINARY, timeout=DATA_TIMEOUT_S, skip_cache=True, log=False
+                path, "GET", stream=True, headers=dict(BINARY), timeout=DATA_TIMEOUT_S, skip_cache=True, log=False
             )
             error = refusal(response, f"{self.name}: {doing}")
         try:
@@ -227,7 +230,14 @@ class Api:
         """Send data piece by piece, once. It takes no turn: it may go on for hours."""
         with self._translated(doing):
             response: Response = self._proxy(service).request(
-                path, "PUT", data=data, headers=BINARY, timeout=DATA_TIMEOUT_S, skip_cache=True, log=False
+                path,
+                "PUT",
+                data=data,
+                headers=dict(BINARY),
+                timeout=DATA_TIMEOUT_S,
+                skip_cache=True,
+                log=False,
+                **ONCE,
             )
             error = refusal(response, f"{self.name}: {doing}")
             if error:
@@ -276,6 +286,7 @@ class Api:
                 timeout=TIMEOUT_S,
                 skip_cache=True,
                 log=secret is None,
+                **ONCE,
             )
             error = refusal(response, f"{self.name}: {doing}", secret)
             if error:
