@@ -25,7 +25,7 @@ from os_migrate.bring import bring_local_disk, bring_volume
 from os_migrate.errors import DigestMismatch, SourceChanged
 from os_migrate.events import Note
 from os_migrate.journal import AttemptState
-from os_migrate.model import Nic, ServerGroupId, ServerId, Side, VolumeId, VolumeSpec
+from os_migrate.model import Loan, Nic, ServerGroupId, ServerId, Side, VolumeId, VolumeSpec
 from os_migrate.nbd import (
     Compression,
     CopyJob,
@@ -132,6 +132,11 @@ def check_source(run: Run, workload: Workload) -> None:
         problems = source_problems(workload, server, volumes, stop=False, attempt=run.attempt.id, begun=begun)
         if problems:
             raise SourceChanged("; ".join(str(problem) for problem in problems), remedy="mend that, then migrate again")
+        if Loan.of(server) is None:  # what was done before may be undone
+            raise SourceChanged(
+                f"{workload.name}: its source server isn't marked as on loan any more: somebody cleaned up after attempt {run.attempt.id}",
+                remedy="migrate again",
+            )
 
 
 def export_volumes(run: Run, workload: Workload) -> tuple[Exported, ...]:
