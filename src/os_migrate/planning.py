@@ -16,7 +16,7 @@ from os_migrate.plan.estimate import Basis, Disk, Job, Past, Times, basis, likel
 from os_migrate.preflight import Checked, check
 from os_migrate.report import WorkloadReport, read_report, report_files
 from os_migrate.settings import Settings
-from os_migrate.workload import Workload
+from os_migrate.workload import Subject, Workload
 from os_migrate.world import World
 
 BEFORE = ("stop source", "check source", "export volumes")
@@ -27,7 +27,7 @@ TAIL = ("clean up source",)
 
 @dataclass(frozen=True)
 class PlannedServer:
-    """A server of the plan. `likely_bytes` and `likely` are as far as the basis tells; `full` is for disks that are in use to the last byte.
+    """A server of the plan, or a detached volume. `likely_bytes` and `likely` are as far as the basis tells; `full` is for disks that are in use to the last byte.
 
     `full` is None where nothing is to do.
     """
@@ -74,7 +74,7 @@ class Plan:
         return max((server.full.end_s for server in self.servers if server.full), default=0.0)
 
 
-def make_plan(world: World, journal: Journal, workloads: Sequence[Workload], settings: Settings) -> Plan:
+def make_plan(world: World, journal: Journal, workloads: Sequence[Subject], settings: Settings) -> Plan:
     """Check and estimate a run.
 
     Raises:
@@ -112,7 +112,7 @@ def make_plan(world: World, journal: Journal, workloads: Sequence[Workload], set
 def _job(checked: Checked, known: dict[str, int]) -> Job:
     disks = tuple(Disk(d.size_bytes, known.get(d.volume_id or checked.workload.id)) for d in checked.disks)
     runs = checked.server is not None and checked.server.status is ServerStatus.ACTIVE
-    return Job(disks, checked.workload.copied_disks, runs)
+    return Job(disks, checked.workload.copied_disks, runs, builds=isinstance(checked.workload, Workload))
 
 
 def _reports(data_dir: Path) -> Iterable[WorkloadReport]:
@@ -134,5 +134,5 @@ def _past(proof: WorkloadReport) -> Past:
         before_s=sum(seconds.get(stage, 0.0) for stage in BEFORE),
         after_s=max(0.0, sum(seconds.get(stage, 0.0) for stage in AFTER) - copy_s),
         tail_s=sum(seconds.get(stage, 0.0) for stage in TAIL),
-        data_by_volume={disk.source_volume_id or proof.source_server_id: disk.data_bytes for disk in proof.disks},
+        data_by_volume={disk.source_volume_id or proof.source_id: disk.data_bytes for disk in proof.disks},
     )

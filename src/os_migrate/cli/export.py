@@ -1,4 +1,4 @@
-"""`os-migrate export`: of workloads here, of the other kinds in `resources`."""
+"""`os-migrate export`: of workloads and detached volumes here, of the other kinds in `resources`."""
 
 import time
 from collections.abc import Sequence
@@ -12,10 +12,17 @@ from os_migrate.cli.app import Invocation, app, filter_of, invocation_of, report
 from os_migrate.cli.resources import KIND_WORDS, Told, export_kinds
 from os_migrate.errors import UserError
 from os_migrate.files.resourcefile import Merged, merge
-from os_migrate.files.workloads import WORKLOADS_FILE, read_workloads, write_workloads
+from os_migrate.files.workloads import (
+    DETACHED_VOLUMES_FILE,
+    WORKLOADS_FILE,
+    read_detached_volumes,
+    read_workloads,
+    write_workloads,
+)
 from os_migrate.journal import Journal
-from os_migrate.model import ServerId
-from os_migrate.resources.catalog import ALL, WORKLOADS, choose_kinds
+from os_migrate.model import ServerId, VolumeId
+from os_migrate.resources.catalog import ALL, DETACHED_VOLUMES, WORKLOADS, choose_kinds
+from os_migrate.resources.detached import export_detached
 from os_migrate.resources.workload import Export, export_all
 from os_migrate.session import open_session
 from os_migrate.workload import Workload
@@ -25,7 +32,9 @@ from os_migrate.workload import Workload
 @reporting
 def export_command(
     ctx: typer.Context,
-    kinds: Annotated[list[str], typer.Argument(metavar="KIND...|all", help=f"{KIND_WORDS}, {WORKLOADS}, or all.")],
+    kinds: Annotated[
+        list[str], typer.Argument(metavar="KIND...|all", help=f"{KIND_WORDS}, {WORKLOADS}, {DETACHED_VOLUMES}, or all.")
+    ],
     *,
     filters: Annotated[
         list[str] | None,
@@ -41,7 +50,7 @@ def export_command(
     """Describe what is in the source, as files that can be edited: one a kind of resource.
 
     A file that is there is brought up to date: resources are known by id, your edits to `_migration_params` are kept, and
-    what is gone leaves the file. What OS Migrate made for itself is left out, and so are servers whose migration is unfinished.
+    what is gone leaves the file. What OS Migrate made for itself is left out, and so are servers and volumes whose migration is unfinished.
     `all` is every kind that needs no administrator.
 
     For example:
@@ -51,8 +60,9 @@ def export_command(
     - `os-migrate export workloads --filter web1 --filter '~^db'`
     """
     invocation = invocation_of(ctx)
-    chosen = choose_kinds([word for word in kinds if word != WORKLOADS])
+    chosen = choose_kinds([word for word in kinds if word not in {WORKLOADS, DETACHED_VOLUMES}])
     servers_too = WORKLOADS in kinds or ALL in kinds
+    volumes_too = DETACHED_VOLUMES in kinds or ALL in kinds
     told = Told([], {})
     if chosen:
         told = export_kinds(
@@ -60,12 +70,22 @@ def export_command(
             chosen,
             filters or [],
             overwrite_migration_params=overwrite_migration_params,
-            may_match_none=servers_too,
+            may_match_none=servers_too or volumes_too,
+        )
+    if volumes_too:
+        told = export_volumes(
+            invocation,
+            filters or [],
+            told,
+            overwrite_migration_params=overwrite_migration_params,
+            may_match_none=servers_too or bool(chosen),
         )
     if servers_too:
         export_workloads(invocation, filters or [], told, overwrite_migration_params=overwrite_migration_params)
     else:
         invocation.show("\n".join(told.lines), told.result)
+        if told.error is not None:
+            raise told.error
 
 
 def export_workloads(
@@ -86,14 +106,67 @@ def export_workloads(
         merged = merge(old, found.workloads, found.alive, overwrite_migration_params=overwrite_migration_params)
         write_workloads(file, merged.resources)
     _show(invocation, file, found, merged, before)
-    if found.unfinished:
-        names = ", ".join(repr(s.name) for s in found.unfinished)
-        raise UserError(
-            f"not exported, since their migration is unfinished: {names}; the rest is in {file}",
-            remedy="`os-migrate resume` or `os-migrate rollback` where it was begun, then export again",
-        )
+    if error := _of_unfinished([s.name for s in found.unfinished], file) or before.error:
+        raise error
     if found.failed:
         raise found.failed[0]
+
+
+def export_volumes(
+    invocation: Invocation,
+    filters: Sequence[str],
+    before: Told,
+    *,
+    overwrite_migration_params: bool,
+    may_match_none: bool,
+) -> Told:
+    """Describe the source's detached volumes in `detached_volumes.yml`; `before` is what else was exported."""
+    settings = invocation.settings()
+    wanted = filter_of(filters) if filters else settings.filter("volumes")
+    file = settings.data_dir / DETACHED_VOLUMES_FILE
+    with (
+        invocation.events(settings) as events,
+        open_session(settings, events, hosts=False, lock=False) as session,
+    ):
+        old = read_detached_volumes(file) if file.exists() else ()
+        began = time.time()
+        source, of_some = session.world.source, bool(filters) and may_match_none
+        found = export_detached(source, wanted, busy_volumes(session.journal, began), may_match_none=of_some)
+        begun = busy_volumes(session.journal, began)
+        volumes = [volume for volume in found.volumes if volume.id not in begun]
+        merged = merge(old, volumes, found.alive, overwrite_migration_params=overwrite_migration_params)
+        write_workloads(file, merged.resources)
+    lines = [f"{file}: {len(merged.resources)} detached volumes"]
+    for word, changed in (("added", merged.added), ("changed", merged.changed), ("gone", merged.vanished)):
+        lines += [f"  {word:8} {v.name} ({v.id})" for v in changed]
+    lines += [f"  left out {v.name} ({v.id}): it is {v.status}" for v in found.at_odds]
+    lines += [f"warning: nothing matches the filter's {entry}" for entry in found.idle_filters]
+    result = {
+        "file": str(file),
+        "exported": [v.id for v in volumes],
+        "added": [v.id for v in merged.added],
+        "changed": [v.id for v in merged.changed],
+        "vanished": [v.id for v in merged.vanished],
+        "unfinished": [v.id for v in found.unfinished],
+        "at_odds": [v.id for v in found.at_odds],
+        "idle_filters": list(found.idle_filters),
+    }
+    error = _of_unfinished([v.name for v in found.unfinished], file)
+    return Told([*before.lines, *lines], {**before.result, DETACHED_VOLUMES: result}, error)
+
+
+def _of_unfinished(names: Sequence[str], file: Path) -> UserError | None:
+    if not names:
+        return None
+    return UserError(
+        f"not exported, since their migration is unfinished: {', '.join(map(repr, names))}; the rest is in {file}",
+        remedy="`os-migrate resume` or `os-migrate rollback` where it was begun, then export again",
+    )
+
+
+def busy_volumes(journal: Journal, since: float) -> set[VolumeId]:
+    """Return the detached volumes with an attempt that was open at `since` or later."""
+    return {a.volume_id for a in journal.attempts() if not a.state.final or (a.ended or 0.0) >= since}
 
 
 def busy(journal: Journal, since: float) -> set[ServerId]:

@@ -1,8 +1,8 @@
-"""`os-migrate migrate` (also `import workloads`), `resume` and `rollback`."""
+"""`os-migrate migrate` (also `import workloads`), `import detached_volumes`, `resume` and `rollback`."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Final, TypeVar
 
 import typer
 
@@ -15,14 +15,16 @@ from os_migrate.cli.resources import KIND_WORDS, import_kinds
 from os_migrate.errors import UserError
 from os_migrate.events import Events, Note
 from os_migrate.files.filters import listed, select
-from os_migrate.files.workloads import WORKLOADS_FILE, log_name
+from os_migrate.files.workloads import DETACHED_VOLUMES_FILE, WORKLOADS_FILE, log_name
 from os_migrate.journal import Attempt
-from os_migrate.model import ServerId, Side
-from os_migrate.resources.catalog import WORKLOADS, choose_kinds
-from os_migrate.resources.wanted import wanted_workloads
+from os_migrate.model import Side
+from os_migrate.resources.catalog import DETACHED_VOLUMES, WORKLOADS, choose_kinds
+from os_migrate.resources.wanted import wanted_detached_volumes, wanted_workloads
 from os_migrate.session import Session, has_journal, open_journal, open_session
 from os_migrate.settings import Settings
-from os_migrate.workload import Workload
+from os_migrate.workload import DetachedVolume, Subject, Workload
+
+S = TypeVar("S", Workload, DetachedVolume)
 
 Filters = Annotated[
     list[str] | None,
@@ -33,8 +35,28 @@ Filters = Annotated[
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME|ID", help="Servers, by name or id.")]
 Attempts = Annotated[
     list[str] | None,
-    typer.Argument(metavar="NAME|ID|ATTEMPT", help="Servers or attempts. [default: all that are open]"),
+    typer.Argument(metavar="NAME|ID|ATTEMPT", help="Servers, volumes or attempts. [default: all that are open]"),
 ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Movable:
+    """A kind of what is copied, as its file describes it; `filter` is what its filter in the settings is for."""
+
+    word: str
+    file: str
+    filter: str
+    read: Callable[[Settings], Sequence[Subject]]
+
+    @property
+    def words(self) -> str:
+        """Return how messages call all of them."""
+        return f"{self.word}s in {self.file}"
+
+
+SERVERS: Final = Movable("server", WORKLOADS_FILE, WORKLOADS, wanted_workloads)
+VOLUMES: Final = Movable("volume", DETACHED_VOLUMES_FILE, DETACHED_VOLUMES, wanted_detached_volumes)
+MOVABLE: Final = {WORKLOADS: SERVERS, DETACHED_VOLUMES: VOLUMES}
 
 
 @app.command()
@@ -50,7 +72,7 @@ def migrate(ctx: typer.Context, names: Names = None, *, filters: Filters = None)
     - `os-migrate migrate web1 web2`
     - `os-migrate migrate --filter '~^db' --set os_migrate_workload_stop_before_migration=true`
     """
-    _migrate(invocation_of(ctx), names or [], filters or [])
+    _migrate(invocation_of(ctx), SERVERS, names or [], filters or [])
 
 
 @app.command("import", no_args_is_help=True)
@@ -59,7 +81,10 @@ def import_command(
     ctx: typer.Context,
     kinds: Annotated[
         list[str],
-        typer.Argument(metavar="KIND...|all", help=f"{KIND_WORDS}, or all; or `workloads`, and which servers."),
+        typer.Argument(
+            metavar="KIND...|all",
+            help=f"{KIND_WORDS}, or all; or `workloads`, and which servers; or `detached_volumes`, and which volumes.",
+        ),
     ],
     *,
     filters: Annotated[
@@ -74,23 +99,25 @@ def import_command(
 
     Kinds are made in the order in which they need one another, after everything was checked. What is there already is left
     alone, or updated where it differs, so the same command again is the retry; nothing is ever deleted. `all` is every kind that
-    needs no administrator, but for workloads: servers are migrated when the rest is there, by `os-migrate migrate`, which
-    `os-migrate import workloads` is another name of.
+    needs no administrator, but for what is copied: servers are migrated when the rest is there, by `os-migrate migrate`, which
+    `os-migrate import workloads` is another name of, and detached volumes by `os-migrate import detached_volumes`.
 
     For example:
 
     - `os-migrate import all --dry-run`
     - `os-migrate import networks subnets`
     - `os-migrate import workloads web1 --filter '~^db'`
+    - `os-migrate import detached_volumes archive`
     """
     invocation = invocation_of(ctx)
     first, *names = kinds
-    if first != WORKLOADS:
+    if first not in MOVABLE:
         import_kinds(invocation, choose_kinds(kinds), filters or [], dry_run=dry_run)
         return
     if dry_run:
-        raise UserError("workloads have no --dry-run", remedy="`os-migrate plan` shows what migrating them would do")
-    _migrate(invocation, names, filters or [])
+        plan = "os-migrate plan" if first == WORKLOADS else "os-migrate plan --detached-volumes"
+        raise UserError(f"{first} have no --dry-run", remedy=f"`{plan}` shows what migrating them would do")
+    _migrate(invocation, MOVABLE[first], names, filters or [])
 
 
 @app.command()
@@ -104,8 +131,9 @@ def resume(ctx: typer.Context, which: Attempts = None) -> None:
     """
 
     def act(session: Session, attempts: Sequence[Attempt]) -> list[Outcome]:
-        file = session.settings.data_dir / WORKLOADS_FILE
-        workloads = wanted_workloads(session.settings) if file.exists() else []
+        open_kinds = {VOLUMES if attempt.volume_id else SERVERS for attempt in attempts}
+        there = [kind for kind in open_kinds if (session.settings.data_dir / kind.file).exists()]
+        workloads = [subject for kind in there for subject in kind.read(session.settings)]
         return batch.resume(session.world, session.journal, attempts, workloads, session.settings)
 
     _take_up(invocation_of(ctx), which or [], act)
@@ -127,10 +155,10 @@ def rollback(ctx: typer.Context, which: Attempts = None) -> None:
     _take_up(invocation_of(ctx), which or [], act)
 
 
-def _migrate(invocation: Invocation, names: Sequence[str], filters: Sequence[str]) -> None:
+def _migrate(invocation: Invocation, kind: Movable, names: Sequence[str], filters: Sequence[str]) -> None:
     settings = invocation.settings()
-    choice = choose(settings, names, filters)
-    log_names = log_names_of([(w.id, w.name) for w in choice.everything])
+    choice = choose(settings, kind, names, filters)
+    log_names = log_names_of([(w.id, w.name, kind is VOLUMES) for w in choice.everything])
     with invocation.events(settings, log_names) as events:
         choice.tell_of_idle(events)
         with open_session(settings, events, hosts=True, lock=True, checks_hosts=True) as session:
@@ -141,10 +169,10 @@ def _migrate(invocation: Invocation, names: Sequence[str], filters: Sequence[str
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The workloads of the file, those of them that a command is for, and the entries of the filter that match none."""
+    """What a file describes, what of that a command is for, and the entries of the filter that match nothing."""
 
-    everything: Sequence[Workload]
-    chosen: Sequence[Workload]
+    everything: Sequence[Subject]
+    chosen: Sequence[Subject]
     idle: Sequence[str]
 
     def tell_of_idle(self, events: Events) -> None:
@@ -153,18 +181,18 @@ class Choice:
             events.tell(Note(text=f"nothing matches the filter's {entry}", warning=True))
 
 
-def choose(settings: Settings, names: Sequence[str], filters: Sequence[str]) -> Choice:
+def choose(settings: Settings, kind: Movable, names: Sequence[str], filters: Sequence[str]) -> Choice:
     """Read the file, and choose: what was named, else what the filter matches, else what that of the settings does.
 
     Raises:
         UserError: a name or a filter matches nothing, or the file can't be used.
     """
-    everything = wanted_workloads(settings)
-    selection = select(settings.filter("workloads"), everything, lambda w: w.name, "servers in workloads.yml")
+    everything = kind.read(settings)
+    selection = select(settings.filter(kind.filter), everything, lambda w: w.name, kind.words)
     if filters:
-        selection = select(filter_of(filters), everything, lambda w: w.name, "servers in workloads.yml")
+        selection = select(filter_of(filters), everything, lambda w: w.name, kind.words)
     if names:
-        return Choice(everything, named(names, everything), ())
+        return Choice(everything, named(names, everything, kind), ())
     return Choice(everything, selection.chosen, selection.idle)
 
 
@@ -177,7 +205,9 @@ def _take_up(
         invocation.show("Nothing is open.", {"outcomes": []})
         return
     with (
-        invocation.events(settings, log_names_of([(a.server_id, a.name) for a in attempts])) as events,
+        invocation.events(
+            settings, log_names_of([(a.subject_id, a.name, bool(a.volume_id)) for a in attempts])
+        ) as events,
         open_session(settings, events, hosts=True, lock=True) as session,
     ):
         still_open = [session.journal.attempt(a.id) for a in attempts]
@@ -201,7 +231,7 @@ def open_attempts(settings: Settings, which: Sequence[str]) -> list[Attempt]:
         return attempts
     chosen: list[Attempt] = []
     for word in which:
-        found = [a for a in attempts if word in {a.id, a.server_id, a.name}]
+        found = [a for a in attempts if word in {a.id, a.subject_id, a.name}]
         if not found:
             names = listed([a.name for a in attempts])
             raise UserError(f"nothing is open for {word!r}", remedy=f"open are: {names}; `os-migrate status` shows all")
@@ -209,31 +239,31 @@ def open_attempts(settings: Settings, which: Sequence[str]) -> list[Attempt]:
     return chosen
 
 
-def named(names: Sequence[str], workloads: Sequence[Workload]) -> list[Workload]:
-    """Return the workloads that were named, by name or id, in the order of the names.
+def named(names: Sequence[str], workloads: Sequence[S], kind: Movable) -> list[S]:
+    """Return what was named of a kind, by name or id, in the order of the names.
 
     Raises:
         UserError: a name is nobody's, or that of several.
     """
-    chosen: list[Workload] = []
+    chosen: list[S] = []
     for name in names:
         found = [w for w in workloads if w.id == name] or [w for w in workloads if w.name == name]
         if not found:
             remedy = f"there are: {listed([w.name for w in workloads])}"
-            raise UserError(f"there is no server {name!r} in workloads.yml", remedy=remedy)
+            raise UserError(f"there is no {kind.word} {name!r} in {kind.file}", remedy=remedy)
         if len(found) > 1:
             ids = ", ".join(w.id for w in found)
-            raise UserError(f"{len(found)} servers are called {name!r}", remedy=f"give the id instead: {ids}")
+            raise UserError(f"{len(found)} {kind.word}s are called {name!r}", remedy=f"give the id instead: {ids}")
         chosen += [w for w in found if w not in chosen]
     return chosen
 
 
-def log_names_of(servers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return what each server's log is called, by id; the servers are pairs of id and name."""
-    pairs = list(servers)
+def log_names_of(subjects: Iterable[tuple[str, str, bool]]) -> dict[str, str]:
+    """Return what each log is called, by id. Given are id, name, and whether it is a detached volume: its log always has its id."""
+    given = list(subjects)
     return {
-        server_id: log_name(name, ServerId(server_id), [other for other_id, other in pairs if other_id != server_id])
-        for server_id, name in pairs
+        subject_id: log_name(name, subject_id, [n for other, n, _ in given if is_volume or other != subject_id])
+        for subject_id, name, is_volume in given
     }
 
 
@@ -248,7 +278,7 @@ def finish(invocation: Invocation, outcomes: Sequence[Outcome], calls: Mapping[s
     invocation.show(summary(outcomes), result)
     for outcome in outcomes:
         if outcome.errors:
-            typer.echo(f"{outcome.name or '(no name)'} ({outcome.server_id}): {outcome.result}", err=True)
+            typer.echo(f"{outcome.name or '(no name)'} ({outcome.subject_id}): {outcome.result}", err=True)
         for error in outcome.errors:
             typer.echo(error_text(error), err=True)
     if failed := [outcome.exit_code for outcome in outcomes if outcome.exit_code]:
@@ -262,7 +292,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     lines: list[str] = []
     for outcome in outcomes:
         lines.append(
-            f"{outcome.name or '(no name)'} ({outcome.server_id}): {outcome.result}, {duration(outcome.seconds)}"
+            f"{outcome.name or '(no name)'} ({outcome.subject_id}): {outcome.result}, {duration(outcome.seconds)}"
         )
         if outcome.detail and outcome.detail != str(outcome.error):
             lines.append(f"  {outcome.detail}")
@@ -278,6 +308,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
 def _fields(outcome: Outcome) -> dict[str, object]:
     return {
         "server_id": outcome.server_id,
+        "volume_id": outcome.volume_id,
         "name": outcome.name,
         "result": outcome.result,
         "detail": outcome.detail,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from os_migrate.cli.app import app, invocation_of, reporting
-from os_migrate.cli.migration import Filters, Names, calls_of, choose
+from os_migrate.cli.migration import SERVERS, VOLUMES, Filters, Names, calls_of, choose
 from os_migrate.cli.page import page
 from os_migrate.cli.planned import fields, text_of
 from os_migrate.files.durable import write_atomically
@@ -25,6 +25,9 @@ def plan(
     names: Names = None,
     *,
     filters: Filters = None,
+    detached_volumes: Annotated[
+        bool, typer.Option("--detached-volumes", help="Of `detached_volumes.yml`, instead of servers.")
+    ] = False,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page too, for the servers' owners.")
     ] = None,
@@ -38,10 +41,11 @@ def plan(
 
     - `os-migrate plan`
     - `os-migrate plan --filter '~^db' --set os_migrate_link_mbit=500 --html db.html`
+    - `os-migrate plan --detached-volumes`
     """
     invocation = invocation_of(ctx)
     settings = invocation.settings()
-    choice = choose(settings, names or [], filters or [])
+    choice = choose(settings, VOLUMES if detached_volumes else SERVERS, names or [], filters or [])
     with invocation.events(settings) as events:
         choice.tell_of_idle(events)
         with open_session(settings, events, hosts=True, lock=False, checks_hosts=True) as session:

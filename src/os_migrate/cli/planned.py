@@ -13,6 +13,7 @@ from os_migrate.errors import Problem
 from os_migrate.plan.estimate import Times
 from os_migrate.plan.made import Made
 from os_migrate.planning import Plan, PlannedServer
+from os_migrate.workload import Workload
 
 
 def text_of(plan: Plan, width: int) -> str:
@@ -41,8 +42,7 @@ def _table(plan: Plan) -> Table:
             continue
         at = [duration(seconds) for seconds in (server.likely.downtime_s, server.likely.begin_s, server.likely.end_s)]
         problems = str(len(checked.problems)) if checked.problems else "none"
-        flavor = f"{checked.server.flavor_name if checked.server else '?'}\n-> {server.flavor or '?'}"
-        table.add_row(str(number), name, disks, addresses, escape(flavor), *at, problems)
+        table.add_row(str(number), name, disks, addresses, escape("\n-> ".join(flavors_of(server))), *at, problems)
     return table
 
 
@@ -64,7 +64,8 @@ def _below(plan: Plan) -> Iterator[str]:
 
 def _verdict(plan: Plan) -> Iterator[str]:
     if not plan.problems:
-        yield "No problem was found: `os-migrate migrate` can start." if plan.to_migrate else "Nothing to do."
+        command = "migrate" if of_servers(plan) else "import detached_volumes"
+        yield f"No problem was found: `os-migrate {command}` can start." if plan.to_migrate else "Nothing to do."
         return
     count = len(plan.problems)
     yield f"It can't start, there {'is a problem' if count == 1 else f'are {count} problems'}; nothing was touched:"
@@ -73,10 +74,16 @@ def _verdict(plan: Plan) -> Iterator[str]:
         yield from [f"      {problem.remedy}"] if problem.remedy else []
 
 
+def of_servers(plan: Plan) -> bool:
+    """Say whether a plan is one of servers, not of detached volumes."""
+    return all(isinstance(server.checked.workload, Workload) for server in plan.servers)
+
+
 def summary(plan: Plan) -> str:
     """Return the whole run in a sentence."""
     count = len(plan.to_migrate)
-    servers = "1 server" if count == 1 else f"{count} servers"
+    word = "server" if of_servers(plan) else "detached volume"
+    servers = f"{count} {word}{'s' * (count != 1)}"
     skipped = len(plan.servers) - count
     rest = f" ({skipped} skipped)" if skipped else ""
     total = sum(server.checked.bytes_to_copy for server in plan.to_migrate)
@@ -94,8 +101,11 @@ def name_of(plan: Plan, server: PlannedServer) -> str:
 
 
 def addresses_of(server: PlannedServer) -> list[str]:
-    """Return the addresses of a server's ports, and its floating ones with what becomes of them."""
-    params, target = server.checked.workload.params, server.checked.target
+    """Return the addresses of a server's ports, and its floating ones with what becomes of them; a volume has none."""
+    workload, target = server.checked.workload, server.checked.target
+    if not isinstance(workload, Workload):
+        return []
+    params = workload.params
     fixed = [ip.ip_address for port in params.ports for ip in port.params.fixed_ips_refs]
     kept = {ip.address for ip in target.floating_ips if ip.existing is not None} if target else set()
     new = {ip.address for ip in target.floating_ips if ip.existing is None} if target else set()
@@ -104,6 +114,13 @@ def addresses_of(server: PlannedServer) -> list[str]:
         for address in (ip.params.floating_ip_address for ip in params.floating_ips)
     ]
     return [*fixed, *(floating if target else [])]
+
+
+def flavors_of(server: PlannedServer) -> tuple[str, ...]:
+    """Return a server's flavor and its twin's; a volume has none."""
+    if not isinstance(server.checked.workload, Workload):
+        return ()
+    return server.checked.server.flavor_name if server.checked.server else "?", server.flavor or "?"
 
 
 def made_text(made: Made) -> str:
@@ -141,7 +158,8 @@ def _server(number: int, server: PlannedServer) -> Mapping[str, object]:
     checked = server.checked
     return {
         "order": number,
-        "server_id": checked.workload.id,
+        "server_id": checked.workload.id if isinstance(checked.workload, Workload) else "",
+        "volume_id": "" if isinstance(checked.workload, Workload) else checked.workload.id,
         "name": checked.workload.name,
         "skip": checked.skip,
         "source_flavor": checked.server.flavor_name if checked.server else "",

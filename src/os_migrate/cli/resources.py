@@ -42,6 +42,7 @@ class Told:
 
     lines: Sequence[str]
     result: Mapping[str, object]
+    error: UserError | None = None
 
 
 def export_kinds(

@@ -7,12 +7,17 @@ is known by them.
 from collections.abc import Sequence
 
 from os_migrate.files.mapping import read_mapping
-from os_migrate.files.workloads import WORKLOADS_FILE, read_workloads
-from os_migrate.mapping import Kind, mapped
+from os_migrate.files.workloads import (
+    DETACHED_VOLUMES_FILE,
+    WORKLOADS_FILE,
+    read_detached_volumes,
+    read_workloads,
+)
+from os_migrate.mapping import Kind, mapped, mapped_volume
 from os_migrate.resources.kind import Resource
 from os_migrate.resources.workload import as_set
 from os_migrate.settings import Settings
-from os_migrate.workload import Workload
+from os_migrate.workload import DetachedVolume, Workload
 
 
 def described_workloads(settings: Settings) -> list[Workload]:
@@ -32,6 +37,18 @@ def wanted_workloads(settings: Settings) -> list[Workload]:
     """
     mapping = read_mapping(settings.mapping_file)
     return [mapped(workload, mapping) for workload in described_workloads(settings)]
+
+
+def wanted_detached_volumes(settings: Settings) -> list[DetachedVolume]:
+    """Return the detached volumes of the file as they are wanted in the destination.
+
+    Raises:
+        UserError: there is no file, or one of the files is wrong.
+    """
+    mapping = read_mapping(settings.mapping_file)
+    return [
+        mapped_volume(volume, mapping) for volume in read_detached_volumes(settings.data_dir / DETACHED_VOLUMES_FILE)
+    ]
 
 
 def wanted_resources(resources: Sequence[Resource], settings: Settings) -> list[Resource]:
