@@ -34,8 +34,8 @@ from os_migrate.model import (
     VolumeId,
     VolumeType,
 )
-from tests.fakes.nova import FakeNova
 from tests.fakes.glance import FakeImages
+from tests.fakes.nova import FakeNova
 from tests.fakes.state import BLOCK, Machine, Stored, pattern
 
 

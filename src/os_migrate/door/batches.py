@@ -9,7 +9,7 @@ from os_migrate.failure import error_fields, error_text
 from os_migrate.files.workloads import log_names_of
 from os_migrate.journal import AttemptState
 from os_migrate.planning import fields, make_plan
-from os_migrate.resources.wanted import Choice, choose_workloads
+from os_migrate.resources.choosing import SERVERS, Choice, choose
 from os_migrate.session import Session, open_session
 
 TAKEN_UP = {AttemptState.RUNNING, AttemptState.COMMITTED, AttemptState.ROLLING_BACK}
@@ -19,8 +19,8 @@ TAKEN_UP = {AttemptState.RUNNING, AttemptState.COMMITTED, AttemptState.ROLLING_B
 def migrate(call: Call) -> Answer:
     """Migrate the servers of the file that are chosen: first what was left open is brought to its end. In check mode return the plan."""
     settings = call.settings()
-    choice = choose_workloads(settings, (), filter_of(call.options))
-    names = log_names_of([(w.id, w.name) for w in choice.everything])
+    choice = choose(settings, SERVERS, (), filter_of(call.options))
+    names = log_names_of([(w.id, w.name, False) for w in choice.everything])
     with call.events(settings, {} if call.check else names) as events:
         choice.tell_of_idle(events)
         with open_session(settings, events, hosts=True, lock=not call.check, checks_hosts=True) as session:

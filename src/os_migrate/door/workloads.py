@@ -235,7 +235,7 @@ class _Logs:
             servers = {w.id: w.name for w in read_workloads(settings.data_dir / WORKLOADS_FILE)} | servers
         given = call.options.get("log_dir")
         directory = Path(given).expanduser().absolute() if given else settings.data_dir / LOG_DIR
-        return _Logs(server_id, directory, log_names_of(servers.items())[server_id])
+        return _Logs(server_id, directory, log_names_of((i, n, False) for i, n in servers.items())[server_id])
 
 
 @contextmanager
