@@ -188,7 +188,7 @@ def test_what_was_migrated_from_another_data_dir_is_not_migrated_twice(scenes: S
 
 
 @pytest.mark.parametrize(
-    ("attempt", "message"), [("nobody's", "no attempt \"?'?nobody's"), ("other's", "is of server .*, not of")]
+    ("attempt", "message"), [("nobody's", "no attempt \"?'?nobody's"), ("other's", "is of .*, not of")]
 )
 def test_attempt_that_is_not_the_workloads_is_refused(scenes: Scenes, attempt, message):
     with scenes(RICH, RICH) as scene:

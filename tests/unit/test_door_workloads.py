@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from os_migrate.door import batches, workloads
+from os_migrate.door import batches, staging
 from os_migrate.door.call import Answer, Call, answer
 from os_migrate.files.fileformat import unstructure
 from os_migrate.files.workloads import write_workloads
@@ -36,7 +36,7 @@ class Modules:
         self.sessions: list[Settings] = []
         self.locked: list[bool] = []
         self.data: dict[str, Any] = {w.id: unstructure(w) for w in scene.workloads}
-        for module in (workloads, batches):
+        for module in (staging, batches):
             monkeypatch.setattr(module, "open_session", self._open)
 
     @contextmanager

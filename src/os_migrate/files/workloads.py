@@ -40,13 +40,21 @@ def read_detached_volumes(file: Path) -> tuple[DetachedVolume, ...]:
         PlanError: with every problem, each with its line.
         UserError: the file isn't there or can't be read.
     """
-    command = "os-migrate export detached_volumes"
-    return _subjects(marked.read(file, absent=f"run `{command}` first"), DetachedVolume, "volume", command)
+    return _detached_volumes(marked.read(file, absent="run `os-migrate export detached_volumes` first"))
 
 
 def parse_workloads(text: str, file: str) -> tuple[Workload, ...]:
     """Return the workloads that `text` describes; `file` is for the errors."""
     return _workloads(marked.parse(text, file))
+
+
+def parse_detached_volumes(text: str, file: str) -> tuple[DetachedVolume, ...]:
+    """Return the detached volumes that `text` describes; `file` is for the errors."""
+    return _detached_volumes(marked.parse(text, file))
+
+
+def _detached_volumes(document: Document) -> tuple[DetachedVolume, ...]:
+    return _subjects(document, DetachedVolume, "volume", "os-migrate export detached_volumes")
 
 
 def _workloads(document: Document) -> tuple[Workload, ...]:
