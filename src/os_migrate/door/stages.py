@@ -32,6 +32,10 @@ from os_migrate.world import World
 UNDONE_NEXT = {AttemptState.FAILED, AttemptState.ROLLING_BACK}
 
 
+class NothingToDo(UserError):
+    """It was migrated from another data dir, or isn't to be migrated at all."""
+
+
 class Stage(StrEnum):
     """How far an attempt is taken."""
 
@@ -103,6 +107,7 @@ def go_forward(
 
     Raises:
         UserError: the attempt can't be gone on with, or isn't this workload's.
+        NothingToDo: it was migrated already, and this journal doesn't know it.
         PlanError: what keeps one from being begun; nothing was touched.
     """
     workloads = replace(settings.workloads, stop_before_migration=stage is Stage.STOP)

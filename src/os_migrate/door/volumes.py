@@ -1,7 +1,7 @@
 """The stages of a detached volume's migration, for Ansible: each module in a process of its own, as those of `workloads`."""
 
 from os_migrate.door.call import Answer, Call
-from os_migrate.door.stages import Stage
+from os_migrate.door.stages import NothingToDo, Stage
 from os_migrate.door.staging import clean_up, foretold, going_forward, result_of, settings_with_hosts
 from os_migrate.door.volume_map import volume_map
 from os_migrate.files.resourcefile import dump_resources
@@ -30,10 +30,13 @@ def src_cleanup(call: Call) -> Answer:
 def _forward(call: Call, stage: Stage) -> Answer:
     settings = settings_with_hosts(call)
     volume = _volume(call, settings)
-    if call.check:
-        return foretold(call, settings, volume, stage)
-    with going_forward(call, settings, volume, stage) as (_, left):
-        disks = volume_map(left.steps, volume, settings.workloads.boot_volume_prefix)
+    try:
+        if call.check:
+            return foretold(call, settings, volume, stage)
+        with going_forward(call, settings, volume, stage) as (_, left):
+            disks = volume_map(left.steps, volume, settings.workloads.boot_volume_prefix)
+    except NothingToDo as error:
+        return {"changed": False, "reason": error.what}
     return {**result_of(left), "volume_map": disks}
 
 

@@ -8,7 +8,7 @@ version_added: 2.0.0
 author: OS Migrate (@os-migrate)
 description:
   - Begins the migration of a volume that no server has, unless it has begun, marks it as on loan, attaches it to the source's conversion host, and serves it there, read-only, on a socket that only the SSH user can open.
-  - All that the migration needs is checked before, and told at once; what is migrated already fails, unless it was migrated from this data directory, and then nothing changes.
+  - All that the migration needs is checked before, and told at once. What is migrated already is left alone.
   - In check mode it is only found out whether the migration could begin.
 extends_documentation_fragment:
   - os_migrate.os_migrate.engine
@@ -55,6 +55,10 @@ volume_map:
       url: unix:/run/os-migrate/...
       progress: 0.0
       bootable: false
+reason:
+  description: Why there was nothing to do, where the volume was migrated from another data directory.
+  returned: when it was
+  type: str
 """
 
 from ansible_collections.os_migrate.os_migrate.plugins.module_utils.engine import run

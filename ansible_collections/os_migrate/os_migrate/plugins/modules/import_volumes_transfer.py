@@ -60,6 +60,10 @@ volume_map:
       url: unix:/run/os-migrate/...
       progress: 0.0
       bootable: false
+reason:
+  description: Why there was nothing to do, where the volume was migrated from another data directory.
+  returned: when it was
+  type: str
 """
 
 from ansible_collections.os_migrate.os_migrate.plugins.module_utils.engine import run
