@@ -5,6 +5,7 @@ Whoever comes after one that died or failed, between two stages or within one, b
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -270,7 +271,7 @@ def test_death_within_and_between_stages_is_made_good(scenes: Scenes, points: Po
     ends = set()
     for number in points(sample(instants(scenes, shape, latency), AT_MOST)):
         with scenes(shape, latency=latency) as scene:
-            assert die(lambda hook: migrate(scene, hook), number)
+            assert die(partial(migrate, scene), number)
             died = scene.state
             if act == "rollback" and died in COMMITTED:
                 continue
@@ -288,7 +289,7 @@ def test_death_within_and_between_stages_is_made_good(scenes: Scenes, points: Po
 def test_death_within_and_between_stages_is_made_good_without_the_journal(scenes: Scenes, points: Points, shape):
     for number in points(sample(instants(scenes, shape, PROMPT), AT_MOST)):
         with scenes(shape) as scene:
-            assert die(lambda hook: migrate(scene, hook), number)
+            assert die(partial(migrate, scene), number)
             died = scene.state
             scene.clock.sleep(60)
             outcomes = scene.cleanup()

@@ -1,5 +1,7 @@
 """The stages of a detached volume's migration, each in a process of its own, as `test_stages`."""
 
+from functools import partial
+
 import pytest
 
 from os_migrate.door import stages
@@ -76,7 +78,7 @@ def test_death_within_and_between_stages_of_a_volume_is_made_good(fresh, points:
     (tmp_path / "survey").mkdir()
     for number in points(instants(tmp_path / "survey")):
         scene = fresh()
-        assert die(lambda hook: migrate(scene, hook), number)
+        assert die(partial(migrate, scene), number)
         died = scene.state
         if act == "resume":
             scene.resume()
