@@ -15,7 +15,7 @@ from os_migrate.door import stages
 from os_migrate.door.stages import Stage
 from os_migrate.errors import CloudError, OSMigrateError, PlanError, SourceChanged, UserError
 from os_migrate.journal import AttemptState
-from os_migrate.model import AttemptId
+from os_migrate.model import AttemptId, ServerId
 from tests.crash.conftest import Points, Scenes
 from tests.crash.instants import FailAt, OwnerStartsAt, Survey, die, sample
 from tests.crash.test_crashes import COMMITTED, RICH
@@ -141,7 +141,8 @@ def test_stage_of_a_twin_that_was_deleted_begins_anew(scenes: Scenes):
     with scenes(BY_NAME["image_kept_no_volume"]) as scene:
         Processes(scene).migrate()
         (twin,) = scene.twins(scene.workloads[0])
-        scene.destination._machines.pop(twin)
+        scene.seam.hook = Hook()
+        scene.destination.delete_server(ServerId(twin))
         assert Processes(scene).forward(Stage.STOP)
         assert len(scene.journal.attempts()) == 2
 

@@ -118,14 +118,13 @@ def go_forward(
     if attempt is not None and attempt.state in {AttemptState.COMMITTED, AttemptState.MIGRATED}:
         return Left(attempt, journal.steps(attempt.id), changed=False)
     if attempt is None or (attempt.state is AttemptState.ROLLED_BACK and attempt_id is None):
-        attempt, inventory, pair = _begin(world, journal, workload, settings)
+        attempt, inventory = _begin(world, journal, workload, settings)
     else:
         _refuse_to_go_on(attempt)
         refuse_elsewhere(world, [attempt])
         refuse_cleaned_up(world, [attempt])
         inventory = None
-        pair = pair_of(world, attempt, journal.steps(attempt.id)) or 0
-    run = Run(world.through(world.pairs[pair]), journal, attempt, settings)
+    run = Run(world.through(world.pairs[_pair(world, journal, attempt, settings)]), journal, attempt, settings)
     before = _effects(run)
     with _working(run):
         if isinstance(workload, DetachedVolume):
@@ -198,27 +197,32 @@ def _refuse_to_go_on(attempt: Attempt) -> None:
         )
 
 
-def _begin(world: World, journal: Journal, workload: Workload, settings: Settings) -> tuple[Attempt, Inventory, int]:
-    """Check as `os-migrate migrate` does; begin an attempt, and choose the pair of hosts with the most room."""
+def _begin(world: World, journal: Journal, workload: Subject, settings: Settings) -> tuple[Attempt, Inventory]:
+    """Check as `os-migrate migrate` does, and begin an attempt."""
     checked, inventory = _checked(world, journal, workload, settings)
-    others = [attempt.id for attempt in journal.unfinished()]
-    free = free_disks(world, journal, settings.conversion.disks, others)
-    pair = max(range(len(free)), key=free.__getitem__)
     server_id, volume_id = ids_of(workload)
     attempt = journal.begin(server_id, workload.name, destination=inventory.project_id, volume_id=volume_id)
     _tell_begin(Run(world, journal, attempt, settings), "migrate")
     for text in checked.warnings:
         world.events.tell(Note(workload=workload.id, text=text, warning=True))
-    return attempt, inventory, pair
+    return attempt, inventory
+
+
+def _pair(world: World, journal: Journal, attempt: Attempt, settings: Settings) -> int:
+    """Return the pair of hosts that an attempt goes through: before it has anything there, the one with the most room."""
+    pair = pair_of(world, attempt, journal.steps(attempt.id))
+    if pair is not None:
+        return pair
+    others = [other.id for other in journal.unfinished() if other.id != attempt.id]
+    free = free_disks(world, journal, settings.conversion.disks, others)
+    return max(range(len(free)), key=free.__getitem__)
 
 
 def _checked(world: World, journal: Journal, workload: Subject, settings: Settings) -> tuple[Checked, Inventory]:
     checks = check(world, journal, [workload], settings)
     (checked,) = checks.workloads
     if checked.skip:
-        raise UserError(
-            f"{workload.name}: {checked.skip}", remedy="go on only where import_workload_prelim has changed"
-        )
+        raise NothingToDo(f"{workload.name}: {checked.skip}", remedy="leave it out")
     if checked.problems:
         raise PlanError(checked.problems)
     return replace(checked, warnings=(*checked.warnings, *checks.unchecked)), checks.inventory
