@@ -1,5 +1,7 @@
 """Whole batches of servers, for Ansible: the engine migrates several at once, as `os-migrate migrate` does."""
 
+import json
+
 from os_migrate import batch
 from os_migrate.batch import Outcome, Result
 from os_migrate.door.call import Answer, Call, failure
@@ -31,7 +33,7 @@ def migrate(call: Call) -> Answer:
 
 def _planned(session: Session, choice: Choice) -> Answer:
     plan = make_plan(session.world, session.journal, choice.chosen, session.settings)
-    found: Answer = {"changed": bool(plan.to_migrate), "plan": fields(plan), "outcomes": []}
+    found: Answer = {"changed": bool(plan.to_migrate), "plan": _plain(fields(plan)), "outcomes": []}
     return found | failure(plan.error) if plan.error else found
 
 
@@ -47,7 +49,7 @@ def _outcomes(session: Session, choice: Choice) -> list[Outcome]:
 
 
 def _told(outcomes: list[Outcome]) -> Answer:
-    found: Answer = {"changed": any(map(_changed, outcomes)), "outcomes": [outcome.fields for outcome in outcomes]}
+    found: Answer = {"changed": any(map(_changed, outcomes)), "outcomes": _plain([o.fields for o in outcomes])}
     failed = [outcome for outcome in outcomes if outcome.errors]
     if not failed:
         return found
@@ -60,3 +62,8 @@ def _told(outcomes: list[Outcome]) -> Answer:
 
 def _changed(outcome: Outcome) -> bool:
     return outcome.result is not Result.SKIPPED and not isinstance(outcome.error, PlanError)
+
+
+def _plain(value: object) -> object:
+    """Return a value without the types that only we know: Ansible takes plain ones."""
+    return json.loads(json.dumps(value))

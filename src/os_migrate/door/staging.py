@@ -50,8 +50,9 @@ def foretold(call: Call, settings: Settings, subject: Subject, stage: Stage) -> 
         return {"changed": False}
     first = Stage.EXPORT if isinstance(subject, DetachedVolume) else Stage.CHECK
     if stage in {Stage.STOP, first}:
-        workloads = replace(settings.workloads, stop_before_migration=stage is Stage.STOP)
-        check(call, replace(settings, workloads=workloads), subject)
+        if stage is Stage.STOP:  # to check what follows is to believe that the settings' stop was made
+            settings = replace(settings, workloads=replace(settings.workloads, stop_before_migration=True))
+        check(call, settings, subject)
     return {"changed": True}
 
 

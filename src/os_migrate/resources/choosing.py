@@ -13,7 +13,7 @@ from os_migrate.resources.wanted import wanted_detached_volumes, wanted_workload
 from os_migrate.settings import NameFilter, Settings
 from os_migrate.workload import DetachedVolume, Subject, Workload
 
-S = TypeVar("S", Workload, DetachedVolume)
+S = TypeVar("S", bound=Workload | DetachedVolume)
 
 
 @dataclass(frozen=True)
