@@ -6,6 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
+# Ansible's own tools have an environment of their own: they pin what the engine doesn't.
+ANSIBLE := .cache/ansible
+COLLECTION := ansible_collections/os_migrate/os_migrate
+INSTALLED := .cache/collections/$(COLLECTION)
+
 # What the tools' tests and the bench run for real; the lab installs what it needs itself.
 PACKAGES := nbdkit libnbd-bin qemu-utils openssh-server openssh-client sudo e2fsprogs iproute2 util-linux mount python3-venv \
 	partclone xfsprogs btrfs-progs ntfs-3g dosfstools mtools fdisk lvm2 cryptsetup-bin procps zstd
@@ -22,7 +27,7 @@ demo: $(VENV)/ready ## Build two OpenStack clouds, migrate a server from one int
 	@$(BIN)/python -m lab.demo
 
 .PHONY: test
-test: packages $(VENV)/ready ## Run all tests: unit, contract, crash, tools, and acceptance on the two clouds of the lab
+test: packages $(VENV)/ready collection-check ## Run all tests: unit, contract, crash, tools, and acceptance on the two clouds of the lab
 	@echo "== tests that need no cloud"
 	@$(BIN)/pytest -q -m "not lab"
 	@$(BIN)/python -m lab up
@@ -32,6 +37,25 @@ test: packages $(VENV)/ready ## Run all tests: unit, contract, crash, tools, and
 .PHONY: test-fast
 test-fast: packages $(VENV)/ready ## Run the tests that need no cloud
 	@$(BIN)/pytest -q -m "not lab"
+
+.PHONY: collection
+collection: $(ANSIBLE)/ready ## Build the Ansible collection, as an archive in build/
+	@$(ANSIBLE)/bin/ansible-galaxy collection build -q --force --output-path build $(COLLECTION)
+	@ls build/os_migrate-os_migrate-*.tar.gz
+
+.PHONY: collection-check
+collection-check: collection ## Install the collection from its archive, and check it with ansible-lint, ansible-test sanity and ansible-doc
+	@rm -rf .cache/collections
+	@$(ANSIBLE)/bin/ansible-galaxy collection install -q --force -p .cache/collections build/os_migrate-os_migrate-*.tar.gz
+	@echo "== ansible-lint, profile production"
+	@cd $(COLLECTION) && PATH=$(CURDIR)/$(ANSIBLE)/bin:$$PATH ansible-lint -q --offline --strict
+	@echo "== ansible-test sanity"
+	@cd $(INSTALLED) && PATH=$(CURDIR)/$(ANSIBLE)/bin:$$PATH ansible-test sanity --local --requirements --python 3.11 --color no
+	@echo "== ansible-doc of every module, filter and role"
+	@cd $(INSTALLED) && for kind in module filter role; do \
+	  names=$$(ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.cache/collections $(CURDIR)/$(ANSIBLE)/bin/ansible-doc -j -t $$kind -l os_migrate.os_migrate | $(CURDIR)/$(ANSIBLE)/bin/python -c 'import json, sys; print(*json.load(sys.stdin))') && \
+	  ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.cache/collections $(CURDIR)/$(ANSIBLE)/bin/ansible-doc -t $$kind $$names >/dev/null || exit 1; \
+	done
 
 .PHONY: kills
 kills: packages $(VENV)/ready ## Kill the migrator at random instants on the lab: make kills KILLS=20 SEED=7
@@ -79,6 +103,12 @@ packages:
 	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
 	    apt-get -qq -o DPkg::Lock::Timeout=900 install -y --no-install-recommends $(PACKAGES) >/dev/null; \
 	fi
+
+$(ANSIBLE)/ready: pyproject.toml $(VENV)/ready
+	@echo "== installing Ansible's tools into $(ANSIBLE)"
+	@[ -x $(ANSIBLE)/bin/python ] || $(BIN)/uv venv -q --seed --python $(BIN)/python $(ANSIBLE)
+	@VIRTUAL_ENV=$(ANSIBLE) $(BIN)/uv pip install -q --editable . --group ansible
+	@touch $@
 
 $(VENV)/bench-ready: $(VENV)/ready
 	@echo "== installing what the bench's plot needs into $(VENV)"

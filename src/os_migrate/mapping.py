@@ -38,6 +38,9 @@ class Kind(StrEnum):
     VOLUME_AVAILABILITY_ZONES = "volume_availability_zones"
     NETWORK_AVAILABILITY_ZONES = "network_availability_zones"
     PROJECTS = "projects"
+    USERS = "users"
+    ROLES = "roles"
+    DOMAINS = "domains"
 
 
 NULL_MEANS: Final[Mapping[Kind, str]] = {
@@ -172,11 +175,17 @@ def references(workload: Workload) -> set[tuple[Kind, str]]:
 
 
 def renamed_ref(ref: Ref, kind: Kind | None, rename: Rename) -> Ref:
-    """Return a reference with other names; of what has no section (`kind` is None) only the project's."""
-    project = ref.project_name
-    if project != CURRENT:
-        project = _maybe(project, Kind.PROJECTS, rename)
-    return replace(ref, name=_maybe(ref.name, kind, rename) if kind else ref.name, project_name=project)
+    """Return a reference with other names; of what has no section (`kind` is None) only the project's and the domain's."""
+    return replace(
+        ref,
+        name=_not_own(ref.name, kind, rename) if kind else ref.name,
+        project_name=_not_own(ref.project_name, Kind.PROJECTS, rename),
+        domain_name=_not_own(ref.domain_name, Kind.DOMAINS, rename),
+    )
+
+
+def _not_own(name: str | None, kind: Kind, rename: Rename) -> str | None:
+    return name if name == CURRENT else _maybe(name, kind, rename)
 
 
 def _renamed(workload: Workload, rename: Rename) -> Workload:

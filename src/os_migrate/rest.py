@@ -29,6 +29,7 @@ class Collection:
 
     `one` is "" where the service sends things without a wrapper. `update` is the method that changes one: PUT, PATCH, or JSON-PATCH
     where a PATCH takes a list of operations.
+    Where a list wraps each of its things too, as Nova's key pairs, the wrapper is taken away.
     """
 
     service: Service
@@ -40,11 +41,13 @@ class Collection:
 
 @dataclass(frozen=True)
 class Scope:
-    """Whom the credentials of a cloud are for."""
+    """Whom the credentials of a cloud are for: the project, its domain, and the user."""
 
     project_id: str
     project_name: str
     domain_name: str
+    domain_id: str
+    user_id: str
 
 
 class Rest(Protocol):
@@ -58,6 +61,9 @@ class Rest(Protocol):
 
     def list_of(self, collection: Collection, query: Mapping[str, str] | None = None) -> Sequence[Json]:
         """Return what the project sees of a collection; nothing where the service has no such collection."""
+
+    def read_from(self, collection: Collection, thing_id: str) -> Json:
+        """Return one thing. Raise NotFound if it isn't there."""
 
     def create_in(self, collection: Collection, body: Json) -> Json:
         """Create a thing, once: it is never sent twice. Return it as the service answers."""

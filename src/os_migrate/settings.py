@@ -93,6 +93,8 @@ class ConversionSettings:
     known_hosts_path: Path = Path("conversion/known_hosts")
     ssh_key_type: str = "ed25519"
     ssh_user: str = "cloud-user"
+    ssh_password_access: bool = False
+    ssh_password: str | None = field(default=None, repr=False)
     ssh_networks: tuple[str, ...] = ()
     content_install: bool = True
     link: bool = True
@@ -169,6 +171,14 @@ class Settings:
     def host(self, side: Side) -> HostSettings:
         """Return the settings of the conversion host on a side."""
         return self.source_host if side is Side.SOURCE else self.destination_host
+
+    def only(self, side: Side | None) -> "Settings":
+        """Return these settings with the other side's conversion host left alone; None: with both."""
+        if side is Side.SOURCE:
+            return replace(self, destination_host=replace(self.destination_host, deploy=False, delete=False))
+        if side is Side.DESTINATION:
+            return replace(self, source_host=replace(self.source_host, deploy=False, delete=False))
+        return self
 
     @property
     def limit_bytes_s(self) -> float | None:

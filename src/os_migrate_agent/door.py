@@ -10,6 +10,7 @@ from os_migrate_agent.copying import task_copy
 from os_migrate_agent.devices import verb_device
 from os_migrate_agent.facts import verb_facts
 from os_migrate_agent.files import Json, Progress, verb_write, write_json
+from os_migrate_agent.passwords import verb_password
 from os_migrate_agent.process import AgentError
 from os_migrate_agent.scan import task_scan
 from os_migrate_agent.sending import task_send
@@ -24,6 +25,7 @@ VERBS = {
     "state": verb_state,
     "stop": verb_stop,
     "write": verb_write,
+    "password": verb_password,
     "hold": verb_hold,
     "attempts": verb_attempts,
 }

@@ -90,7 +90,11 @@ def names(directory: str) -> List[str]:
 
 
 def verb_write(request: Json) -> Json:
-    """Put a file for root alone on this host: its text came over stdin, where no process list shows it."""
-    os.makedirs(os.path.dirname(request["path"]), 0o700, exist_ok=True)
-    write_text(request["path"], request["text"])
-    return {}
+    """Put a file for root alone on this host: its text came over stdin, where no process list shows it. Say whether it is new."""
+    path, text = request["path"], request["text"]
+    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError), open(path) as file:
+        if file.read() == text:
+            return {"changed": False}
+    write_text(path, text)
+    return {"changed": True}

@@ -10,12 +10,12 @@ class AgentError(Exception):
     """Say what failed; the caller adds the host's name and the remedy."""
 
 
-def run(argv: List[str], *, check: bool = True, timeout_s: Optional[float] = None) -> str:
+def run(argv: List[str], *, check: bool = True, timeout_s: Optional[float] = None, stdin: str = "") -> str:
     """Run a tool and return what it said on stdout."""
     try:
         done = subprocess.run(
             argv,
-            stdin=subprocess.DEVNULL,
+            input=stdin.encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             check=False,

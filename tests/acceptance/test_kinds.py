@@ -1,4 +1,4 @@
-"""Networks, subnets, routers and security groups of a project, made alike in the other cloud; as an ordinary tenant of both."""
+"""A whole project, made alike in the other cloud and migrated there; as an ordinary tenant of both."""
 
 import shutil
 from collections.abc import Iterator
@@ -9,17 +9,26 @@ from typing import Any
 
 import pytest
 import yaml
-from openstack.exceptions import ConflictException
 
 from lab import scenario
 from lab.settings import STATE_DIR
 from os_migrate.resources.catalog import KINDS
+from tests.acceptance.belongings import (
+    IMAGES,
+    KEYS,
+    OURS,
+    SPARES,
+    Picture,
+    clear,
+    create_servers,
+    described,
+    furnish,
+    picture,
+)
 from tests.acceptance.operating import Done, Operator
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500)]
 
-# All that is made here has this in front, so that what the clouds hold otherwise is left alone.
-OURS = "kinds-"
 FILTER = ("--filter", f"~^{OURS}")
 NAMES = tuple(kind.name for kind in KINDS if not kind.for_admin)
 MOVED = """\
@@ -27,169 +36,6 @@ networks: {kinds-front: kinds-moved}
 subnets:
 - {regex: 'kinds-front-(.)', to: 'kinds-moved-v\\1'}
 """
-
-Picture = dict[str, dict[str, Any]]
-
-
-def furnish(cloud: Any) -> None:
-    """Make two networks, a router between them and outside, and four groups that refer to one another."""
-    network = cloud.network
-    front = network.create_network(name="kinds-front", description="what customers see", mtu=1400)
-    network.set_tags(front, ["shop", "front"])
-    back = network.create_network(name="kinds-back", is_port_security_enabled=False)
-    front_4 = network.create_subnet(
-        name="kinds-front-4",
-        network_id=front.id,
-        ip_version=4,
-        cidr="10.71.0.0/24",
-        allocation_pools=[
-            {"start": "10.71.0.100", "end": "10.71.0.150"},
-            {"start": "10.71.0.20", "end": "10.71.0.50"},
-        ],
-        dns_nameservers=["10.71.0.8", "10.71.0.7"],
-        host_routes=[{"destination": "192.168.71.0/24", "nexthop": "10.71.0.9"}],
-    )
-    network.create_subnet(
-        name="kinds-front-6",
-        network_id=front.id,
-        ip_version=6,
-        cidr="fd00:71::/64",
-        ipv6_ra_mode="slaac",
-        ipv6_address_mode="slaac",
-    )
-    back_4 = network.create_subnet(
-        name="kinds-back-4",
-        network_id=back.id,
-        ip_version=4,
-        cidr="10.72.0.0/24",
-        description="with DHCP",
-        # The router's odd address is outside, so that DHCP doesn't take it.
-        allocation_pools=[{"start": "10.72.0.10", "end": "10.72.0.99"}],
-    )
-    network.create_subnet(
-        name="kinds-back-dark",
-        network_id=back.id,
-        ip_version=4,
-        cidr="10.72.1.0/24",
-        gateway_ip=None,
-        is_dhcp_enabled=False,
-    )
-    external = network.find_network(scenario.EXTERNAL_NETWORK, ignore_missing=False)
-    router = network.create_router(
-        name="kinds-router", description="way out", external_gateway_info={"network_id": external.id}
-    )
-    network.add_interface_to_router(router, front_4.id)
-    odd = [{"subnet_id": back_4.id, "ip_address": "10.72.0.254"}]
-    port = network.create_port(network_id=back.id, fixed_ips=odd)
-    network.add_interface_to_router(router, None, port.id)
-    routes = [
-        {"destination": "192.168.77.0/24", "nexthop": "10.71.0.9"},
-        {"destination": "192.168.78.0/24", "nexthop": "10.72.0.9"},
-    ]
-    network.update_router(router, routes=routes)
-    furnish_groups(network)
-
-
-def furnish_groups(network: Any) -> None:
-    """Make the groups, with every form that a rule has."""
-    names = ("web", "app", "db", "admin")
-    groups = {n: network.create_security_group(name=f"{OURS}{n}", description=f"for {n}") for n in names}
-    web, app, db, admin = (groups[name].id for name in names)
-    for rule in network.security_group_rules(security_group_id=db):
-        network.delete_security_group_rule(rule)  # it lets nothing out but what is said below
-
-    def tcp(first: int, last: int) -> dict[str, Any]:
-        return {"protocol": "tcp", "port_range_min": first, "port_range_max": last}
-
-    rules: list[dict[str, Any]] = [
-        {"security_group_id": web, **tcp(443, 443), "description": "https"},
-        {"security_group_id": web, **tcp(443, 443), "ether_type": "IPv6", "remote_ip_prefix": "::/0"},
-        {"security_group_id": web, **tcp(8000, 8100), "remote_ip_prefix": "192.168.71.0/24"},
-        {"security_group_id": web, "protocol": "icmp", "port_range_min": 8},
-        {"security_group_id": web, "protocol": "icmp", "port_range_min": 3, "port_range_max": 4},
-        {"security_group_id": web, "protocol": "ipv6-icmp", "port_range_min": 128, "ether_type": "IPv6"},
-        {"security_group_id": web, **tcp(22, 22), "remote_group_id": admin},
-        {"security_group_id": app, **tcp(8080, 8080), "remote_group_id": web},
-        {"security_group_id": app, "protocol": "112", "remote_ip_prefix": "10.71.0.0/24"},
-        {"security_group_id": db, **tcp(5432, 5432), "remote_group_id": app},
-        {"security_group_id": db, "protocol": "udp", "port_range_min": 53, "port_range_max": 53, "direction": "egress"},
-        {"security_group_id": db, **tcp(5432, 5432), "remote_group_id": db, "direction": "egress"},
-        {"security_group_id": admin, "remote_group_id": admin},
-        {"security_group_id": admin, "remote_group_id": db, "ether_type": "IPv6"},
-    ]
-    for rule in rules:
-        network.create_security_group_rule(**{"direction": "ingress", "ether_type": "IPv4", **rule})
-
-
-def ours(things: Any) -> list[Any]:
-    return [thing for thing in things if thing.name.startswith(OURS)]
-
-
-def clear(cloud: Any) -> None:
-    """Delete all of ours; what an agent of Neutron's holds just then is deleted a moment later."""
-    scenario.wait_for("ours to be deleted", lambda: is_deleted(cloud), 60)
-
-
-def is_deleted(cloud: Any) -> bool:
-    try:
-        delete(cloud)
-    except ConflictException:
-        return False
-    return True
-
-
-def delete(cloud: Any) -> None:
-    network, project = cloud.network, cloud.current_project_id
-    for router in ours(network.routers(project_id=project)):
-        network.update_router(router, routes=[])
-        for port in network.ports(device_id=router.id):
-            if port.device_owner == "network:router_interface":
-                network.remove_interface_from_router(router, None, port.id)
-        network.delete_router(router)
-    for made in ours(network.networks(project_id=project)):
-        for port in network.ports(network_id=made.id):
-            if not port.device_owner:
-                network.delete_port(port)
-        network.delete_network(made)  # with its subnets
-    for group in ours(network.security_groups(project_id=project)):
-        network.delete_security_group(group)
-
-
-def picture(cloud: Any) -> Picture:
-    """Return what of ours a cloud has, with names instead of ids: found out without the product."""
-    network, project = cloud.network, cloud.current_project_id
-    networks = {n.id: n for n in ours(network.networks(project_id=project))}
-    subnets = {s.id: s for s in ours(network.subnets(project_id=project))}
-    groups = {g.id: g for g in ours(network.security_groups(project_id=project))}
-    found: Picture = {}
-    for made in networks.values():
-        said = (made.description, made.mtu, made.is_port_security_enabled, made.is_admin_state_up, sorted(made.tags))
-        found[f"network {made.name}"] = {"said": said}
-    for subnet in subnets.values():
-        keys = ("cidr", "gateway_ip", "dns_nameservers", "is_dhcp_enabled", "ipv6_ra_mode", "ipv6_address_mode")
-        found[f"subnet {subnet.name}"] = {
-            **{key: getattr(subnet, key) for key in (*keys, "ip_version", "description")},
-            "network": networks[subnet.network_id].name,
-            "pools": sorted((pool["start"], pool["end"]) for pool in subnet.allocation_pools),
-            "routes": sorted((route["destination"], route["nexthop"]) for route in subnet.host_routes),
-        }
-    for router in ours(network.routers(project_id=project)):
-        ports = [p for p in network.ports(device_id=router.id) if p.device_owner == "network:router_interface"]
-        addresses = sorted((subnets[ip["subnet_id"]].name, ip["ip_address"]) for p in ports for ip in p.fixed_ips)
-        found[f"router {router.name}"] = {
-            "description": router.description,
-            "outside": network.get_network(router.external_gateway_info["network_id"]).name,
-            "interfaces": addresses,
-            "routes": sorted((route["destination"], route["nexthop"]) for route in router.routes),
-        }
-    for group in groups.values():
-        rules = [
-            (r.direction, r.ether_type, r.protocol, r.port_range_min, r.port_range_max, r.remote_ip_prefix,
-             groups[r.remote_group_id].name if r.remote_group_id else None, r.description or "")
-            for r in network.security_group_rules(security_group_id=group.id)
-        ]  # fmt: skip
-        found[f"group {group.name}"] = {"description": group.description, "rules": sorted(rules, key=repr)}
-    return found
 
 
 @dataclass(frozen=True)
@@ -211,10 +57,16 @@ class Scene:
     moved: Done
     moved_again: Done
     after_move: Picture
+    servers: Picture
+    migrated: Done
+    migrated_again: Done
+    twins: Picture
+    after_migration: Picture
+    imported_at_last: Done
 
 
 @pytest.fixture(scope="module")
-def scene(source: Any, destination: Any) -> Iterator[Scene]:
+def scene(operator: Operator, source: Any, destination: Any) -> Iterator[Scene]:
     directory = STATE_DIR / "acceptance-kinds"
     with ExitStack() as stack:
         for cloud in (source, destination):
@@ -222,7 +74,9 @@ def scene(source: Any, destination: Any) -> Iterator[Scene]:
             clear(cloud)
         shutil.rmtree(directory, ignore_errors=True)
         scenario.write_settings(directory)
+        shutil.copytree(operator.data_dir / "conversion", directory / "data" / "conversion")
         furnish(source)
+        create_servers(source)
         yield play(Operator(directory), directory / "there", source, destination)
     for cloud in (source, destination):
         assert picture(cloud) == {}
@@ -233,14 +87,28 @@ def play(operator: Operator, there: Path, source: Any, destination: Any) -> Scen
     here = operator.data_dir
     as_source = ("--data-dir", str(there), "--set", "os_migrate_src_cloud=dst")
     exported = operator.must("--json", "export", *NAMES, *FILTER)
+    operator.must("export", "workloads", *FILTER)
+    operator.must("export", "detached_volumes", *FILTER)
     operator.must("validate")
     rehearsed = operator.must("--json", "import", "all", "--dry-run")
     after_rehearsal = picture(destination)
     imported = operator.must("--json", "import", "all")
+    operator.must("import", "detached_volumes")
     after_import = picture(destination)
     again = operator.must("--json", "import", "all")
+    operator.must("import", "detached_volumes")
     operator.must("export", *NAMES, *FILTER, *as_source)
+    operator.must("export", "detached_volumes", *FILTER, *as_source)
+    (workloads := here / "workloads.yml").rename(here / "kept.yml")  # servers come when all else is there
     compared = operator.run("--json", "diff", str(here), str(there))
+    (here / "kept.yml").rename(workloads)
+
+    servers = described(source)
+    operator.edit_workloads(as_wanted)
+    operator.must("plan")
+    migrated, migrated_again = operator.must("--json", "migrate"), operator.must("--json", "migrate")
+    twins, after_migration = described(destination), picture(destination)
+    imported_at_last = operator.must("--json", "import", "all")
 
     edit(here / "networks.yml", "kinds-front", mtu=1380, description="what all see")
     rehearsed_edit = operator.must("import", "networks", "--dry-run")
@@ -267,7 +135,21 @@ def play(operator: Operator, there: Path, source: Any, destination: Any) -> Scen
         moved=moved,
         moved_again=moved_again,
         after_move=picture(destination),
+        servers=servers,
+        migrated=migrated,
+        migrated_again=migrated_again,
+        twins=twins,
+        after_migration=after_migration,
+        imported_at_last=imported_at_last,
     )
+
+
+def as_wanted(described: dict[str, Any], params: dict[str, Any]) -> None:
+    """Have one server's boot disk copied, and the ports of another kept as they are."""
+    if described["name"] == "kinds-old":
+        params.update(boot_disk_copy=True)
+    if described["name"] == "kinds-edge":
+        params.update(port_creation_mode="neutron")
 
 
 def edit(file: Path, name: str, **params: object) -> None:
@@ -291,19 +173,21 @@ def test_everything_of_ours_is_exported(scene: Scene) -> None:
         "router_interfaces": 2,
         "security_groups": 4,
         "security_group_rules": 14 + 3 * 2,
+        "images": len(IMAGES),
+        "keypairs": len(KEYS),
     }
 
 
 def test_a_dry_run_tells_all_and_makes_nothing(scene: Scene) -> None:
     assert actions(scene.rehearsed) == {"create"}
-    assert len(scene.rehearsed.result["resources"]) == 33
+    assert len(scene.rehearsed.result["resources"]) == 33 + len(IMAGES) + len(KEYS)
     assert scene.after_rehearsal == {}
 
 
 def test_the_destination_has_what_the_source_has(scene: Scene) -> None:
     assert actions(scene.imported) == {"create"}
-    assert len(scene.imported.result["resources"]) == 33
-    assert len(scene.source) == 11
+    assert len(scene.imported.result["resources"]) == 33 + len(IMAGES) + len(KEYS)
+    assert len(scene.source) == 11 + len(IMAGES) + len(KEYS) + len(SPARES)
     assert scene.after_import == scene.source
 
 
@@ -365,3 +249,29 @@ def test_a_mapping_makes_them_under_other_names(scene: Scene) -> None:
         "subnet kinds-moved-v6",
     }
     assert scene.after_move["subnet kinds-moved-v4"]["network"] == "kinds-moved"
+
+
+def test_servers_of_all_shapes_follow(scene: Scene) -> None:
+    assert {name: outcome["result"] for name, outcome in scene.migrated.results.items()} == dict.fromkeys(
+        scene.servers, "migrated"
+    )
+    assert len(scene.servers) == 5
+    disks = [disk for outcome in scene.migrated.results.values() for disk in outcome["report"]["disks"]]
+    assert len(disks) == 1 + 2 + 1
+    assert all(disk["source_digest"] == disk["destination_digest"] for disk in disks)
+
+
+def test_twins_are_as_their_sources(scene: Scene) -> None:
+    copied = "kinds-old"  # it boots from a volume now
+    for twin, server in ((scene.twins[name], server) for name, server in scene.servers.items()):
+        assert {**twin, "volumes": server["volumes"]} == server
+    assert {name: twin["volumes"] for name, twin in scene.twins.items() if name != copied} == {
+        name: server["volumes"] for name, server in scene.servers.items() if name != copied
+    }
+    assert len(scene.twins[copied]["volumes"]) == 1
+
+
+def test_a_second_run_changes_nothing(scene: Scene) -> None:
+    assert {outcome["result"] for outcome in scene.migrated_again.results.values()} == {"skipped"}
+    assert actions(scene.imported_at_last) == {"same"}
+    assert scene.after_migration == scene.after_import

@@ -34,6 +34,7 @@ from os_migrate.model import (
     VolumeId,
     VolumeType,
 )
+from tests.fakes.admin import FakeAdmin
 from tests.fakes.glance import FakeImages
 from tests.fakes.nova import FakeNova
 from tests.fakes.state import BLOCK, Machine, Stored, pattern
@@ -85,7 +86,7 @@ class FakeGlance(FakeNova):
             image.view = replace(image.view, status=status, virtual_size_bytes=size)
 
 
-class FakeCloud(FakeImages, FakeGlance):
+class FakeCloud(FakeImages, FakeGlance, FakeAdmin):
     """One project in one cloud: `world.Cloud`, and what a test sets up there beforehand."""
 
     @property

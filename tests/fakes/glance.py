@@ -181,7 +181,7 @@ class FakeImages(FakeRest):
 
     def _refuse_image(self, body: Json) -> None:
         if fixed := READ_ONLY & set(body):
-            raise self._refuse(f"attribute {sorted(fixed)[0]!r} is read-only")
+            raise self._refuse(f"attribute {min(fixed)!r} is read-only")
         if body.get("visibility") == "public":
             raise CloudError(f"{self._name}: you are not authorized to complete publicize_image action (HTTP 403)")
         for key, value in body.items():

@@ -65,7 +65,7 @@ class FakeRest(FakeNeutron):
         return f"project-{self._name}"
 
     def scope(self) -> Scope:
-        return Scope(self._own, f"name of {self._own}", "Default")
+        return Scope(self._own, f"name of {self._own}", "Default", "default", f"user-{self._name}")
 
     def list_of(self, collection: Collection, query: Mapping[str, str] | None = None) -> Sequence[Json]:
         with self._reads(f"list {collection.many}"):

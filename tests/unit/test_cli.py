@@ -20,6 +20,7 @@ from os_migrate.cli import app, cleanup, export, hosts, migration, plan, verify
 from os_migrate.cli.app import hoisted
 from os_migrate.errors import AccessRefused, CloudError, DigestMismatch, Interrupted, PlanError, Problem
 from os_migrate.files.workloads import read_workloads, write_workloads
+from os_migrate.hosts.deploy import Deployed
 from os_migrate.hosts.hosting import MARK_KEY
 from os_migrate.journal import AttemptState
 from os_migrate.model import AttemptId, Side, Tag, VolumeSpec
@@ -485,7 +486,7 @@ def test_conversion_hosts_are_never_exported(run):
 
 def test_hosts_are_not_deleted_under_an_open_migration(interrupted, monkeypatch):
     deleted = []
-    monkeypatch.setattr(hosts.hosts, "delete", lambda *args: deleted.append(args))
+    monkeypatch.setattr(hosts.hosts, "delete", lambda *args: deleted.append(args) or ())
     done = interrupted("hosts", "delete")
     assert done.exit_code == 2
     assert "migrations are open that need the conversion hosts: 'web 0'" in done.err
@@ -507,7 +508,7 @@ def hosts_of_another(run, monkeypatch) -> Commands:
     ]
     by_id = {host.server_id: host for host in mine.values()}
     monkeypatch.setattr(hosts.hosts, "open_remote_host", lambda _settings, _name, server_id, _address: by_id[server_id])
-    monkeypatch.setattr(hosts.hosts, "delete", lambda *_: None)
+    monkeypatch.setattr(hosts.hosts, "delete", lambda *_: ())
     monkeypatch.setattr(FakeHost, "close", lambda _: None, raising=False)
     return lambda *words: run("hosts", "delete", *settings, *words)
 
@@ -548,7 +549,7 @@ def test_one_side_can_be_chosen(run, monkeypatch, command):
 
     def act(_clouds, settings, *_):
         seen.append([(getattr(settings.host(side), command)) for side in Side])
-        return ()
+        return Deployed((), ()) if command == "deploy" else ()
 
     monkeypatch.setattr(hosts.hosts, command, act)
     for side in ([], ["--side", "source"], ["--side", "destination"]):

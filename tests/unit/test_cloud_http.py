@@ -741,7 +741,7 @@ USERS = Collection(Service.IDENTITY, "/users", "users", "user", update="PATCH")
 
 
 def test_the_scope_is_read_from_the_token(wire, cloud):
-    assert cloud.scope() == Scope("shop-id", "shop", "Default")
+    assert cloud.scope() == Scope("shop-id", "shop", "Default", "default", "u")
 
 
 def test_a_collection_is_listed_page_by_page_with_its_query(wire, cloud):

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from os_migrate import keys
-from os_migrate.cli.hosts import only
 from os_migrate.errors import CloudError, HostError, HostUnreachable, PlanError, RollbackIncomplete, UserError
 from os_migrate.events import Events, Note
 from os_migrate.hosts.check import check, link_script
 from os_migrate.hosts.cloud_init import user_data
 from os_migrate.hosts.delete import delete
-from os_migrate.hosts.deploy import deploy, find_host
+from os_migrate.hosts.deploy import deploy, find_host, rehearse
 from os_migrate.hosts.doors import ANYWHERE, SSH_CLIENT_SCRIPT
 from os_migrate.hosts.hosting import MARK
+from os_migrate.hosts.hosting import Stage as Part
 from os_migrate.hosts.packages import REQUIRED, HostFacts
 from os_migrate.model import (
     FixedIp,
@@ -142,6 +142,7 @@ class FakeDeployable:
         self.scripts: list[str] = []
         self.authorized, self.authorized_from = "", None
         self.link: tuple[str, str] | None = None
+        self.password: str | None = None
         self.closed = False
 
     def reachable(self):
@@ -156,7 +157,8 @@ class FakeDeployable:
         assert f"HostKeyAlias={source.server_id} " in script
         if not lets_in(source.cloud, self.stage.peer):
             raise HostError("the script ended with 255: Connection timed out")
-        assert source.authorized_from in {None, self.stage.peer}
+        if not source.authorized or source.authorized_from not in {None, self.stage.peer}:
+            raise HostError("the script ended with 255: Permission denied")
         return f"{self.stage.peer.removesuffix('/32')} 40023 192.168.10.11 22\n"
 
     def await_reachable(self, timeout_s):
@@ -178,11 +180,19 @@ class FakeDeployable:
             return self.logs_in(text)
         return f"boot {self.cloud.reboots}\n"
 
+    def allow_password(self, password, *, dry_run):
+        before = self.password
+        self.password = before if dry_run else password
+        return before != password
+
     def authorize_link(self, public_key, network):
+        before = self.authorized, self.authorized_from
         self.authorized, self.authorized_from = public_key, network
+        return before != (public_key, network)
 
     def install_link(self, private_key, known_hosts):
-        self.link = private_key, known_hosts
+        before, self.link = self.link, (private_key, known_hosts)
+        return before != self.link
 
     def close(self):
         self.closed = True
@@ -214,15 +224,25 @@ class Stage:
 
     def open_host(self, name: str, server_id: ServerId, address: str) -> FakeDeployable:
         cloud = self.clouds[Side.SOURCE if name.startswith("conv_src") else Side.DESTINATION]
+        old = self.hosts.get(name)
         host = FakeDeployable(name, server_id, self, cloud, reachable=name not in self.unreachable, facts=self.facts)
+        if old is not None and old.server_id == server_id:
+            host.authorized, host.authorized_from, host.link = old.authorized, old.authorized_from, old.link
+            host.password = old.password
         self.hosts[name] = host
         return host
 
-    def deploy(self):
-        return deploy(self.clouds, self.settings, self.events, self.clock, self.open_host)
+    def deploy(self, *stages):
+        return self.change(*stages).hosts
 
-    def delete(self):
-        delete(self.clouds, self.settings, self.events)
+    def change(self, *stages):
+        return deploy(self.clouds, self.settings, self.events, self.clock, self.open_host, stages or tuple(Part))
+
+    def rehearse(self, *stages):
+        return rehearse(self.clouds, self.settings, self.open_host, stages or tuple(Part))
+
+    def delete(self, *, dry_run=False):
+        return delete(self.clouds, self.settings, self.events, dry_run=dry_run)
 
     def check(self):
         return check(self.clouds, self.settings, self.open_host)
@@ -291,6 +311,101 @@ def test_deploying_again_changes_nothing(stage):
     first = stage.deploy()
     before = stage.inventory()
     assert [d.server_id for d in stage.deploy()] == [d.server_id for d in first]
+    assert stage.inventory() == before
+
+
+def test_what_is_changed_is_listed_and_a_second_time_it_is_nothing(stage):
+    made = stage.change().changes
+    for side in Side:
+        mine = [line.removeprefix(f"{side} conversion host: ") for line in made if line.startswith(side)]
+        assert mine[:5] == [
+            "import key pair 'os_migrate_conv'",
+            *(f"create {kind} 'os_migrate_conv'" for kind in PartKind),
+        ]
+        assert f"create server 'conv_{'src' if side is SOURCE else 'dst'}'" in mine
+        assert "create floating IP" in mine
+        assert f"let SSH in from {stage.migrator}" in mine
+    assert stage.change().changes == ()
+
+
+def test_stages_one_by_one_are_the_whole(stage):
+    stage.facts = BARE
+    assert stage.deploy(Part.HOSTS)
+    assert all(host.now is BARE and host.link is None for host in stage.hosts.values())
+    stage.change(Part.CONTENT)
+    assert all(host.now is COMPLETE for host in stage.hosts.values())
+    stage.facts = COMPLETE
+    stage.change(Part.LINK)
+    assert stage.clouds[SOURCE].let_in == [stage.migrator, stage.peer]
+    assert stage.check() == ()
+    assert stage.change().changes == ()
+
+
+@pytest.mark.parametrize("stages", [(Part.CONTENT,), (Part.LINK,)])
+def test_stages_that_need_a_host_make_none(stage, stages):
+    before = stage.inventory()
+    with pytest.raises(UserError, match="isn't there"):
+        stage.deploy(*stages)
+    assert stage.inventory() == before
+
+
+def test_rehearsal_tells_what_each_stage_would_change_and_changes_nothing(stage):
+    before = stage.inventory()
+    assert [line.partition(":")[0] for line in stage.rehearse(Part.HOSTS)] == [
+        "source conversion host 'conv_src'",
+        "destination conversion host 'conv_dst'",
+    ]
+    assert stage.inventory() == before
+    stage.facts = BARE
+    stage.deploy(Part.HOSTS)
+    assert stage.rehearse(Part.HOSTS) == ()
+    assert ["it lacks nbdkit" in line for line in stage.rehearse(Part.CONTENT)] == [True, True]
+    assert ["link between" in line for line in stage.rehearse(Part.LINK)] == [True]
+    stage.facts = COMPLETE
+    stage.deploy()
+    assert stage.rehearse() == ()
+    stage.set_conversion(reboot=True)
+    assert [line.rpartition(" ")[2] for line in stage.rehearse()] == ["reboot", "reboot"]
+    assert [cloud.reboots for cloud in stage.clouds.values()] == [0, 0]
+
+
+def test_rehearsal_of_one_side_says_nothing_of_the_other(stage):
+    stage.settings = stage.settings.only(DESTINATION)
+    assert [line[:11] for line in stage.rehearse()] == ["destination"]
+
+
+def test_rehearsal_refuses_what_deploying_refuses(stage):
+    stage.deploy()
+    stage.settings.conversion.known_hosts_path.unlink()
+    with pytest.raises(UserError, match="hosts delete"):
+        stage.rehearse()
+    stage.set_hosts(flavor_name=None)
+    with pytest.raises(PlanError, match="no flavor"):
+        stage.rehearse()
+
+
+def test_password_lets_in_only_where_it_is_asked_for(stage):
+    stage.deploy()
+    assert {host.password for host in stage.hosts.values()} == {None}
+    stage.set_conversion(ssh_password="old secret")
+    assert stage.rehearse() == stage.change().changes == ()
+    stage.set_conversion(ssh_password_access=True)
+    assert ["doesn't let its SSH user in by password" in line for line in stage.rehearse()] == [True, True]
+    assert [line.rpartition(": ")[2] for line in stage.change().changes] == ["let the SSH user in by password"] * 2
+    assert {host.password for host in stage.hosts.values()} == {"old secret"}
+    assert stage.change().changes == ()
+    stage.set_conversion(ssh_password_access=False)
+    stage.deploy()
+    assert {host.password for host in stage.hosts.values()} == {None}
+    assert "old secret" not in repr(stage.settings) + repr(stage.notes)
+
+
+def test_password_access_without_a_password_is_refused_before_anything_is_made(stage):
+    before = stage.inventory()
+    stage.set_conversion(ssh_password_access=True)
+    for act in (stage.deploy, stage.rehearse):
+        with pytest.raises(UserError, match="there is no password"):
+            act()
     assert stage.inventory() == before
 
 
@@ -652,13 +767,26 @@ def test_deleting_leaves_nothing_and_can_be_repeated(stage):
         assert list(stage.settings.conversion.known_hosts_path.parent.iterdir()) == []
 
 
+def test_dry_run_of_deleting_tells_what_it_would_delete_and_deletes_nothing(stage):
+    stage.deploy()
+    before = stage.inventory()
+    told = stage.delete(dry_run=True)
+    assert stage.inventory() == before
+    assert all(cloud.interfaces for cloud in stage.clouds.values())
+    assert stage.settings.conversion.keypair_private_path.exists()
+    done = stage.delete()
+    assert [line for line in done if "SSH key" not in line] == list(told)
+    assert len(told) == 2 * len(("server", "floating IP", "router", "subnet", "network", "group", "key pair"))
+    assert stage.delete() == stage.delete(dry_run=True) == ()
+
+
 @pytest.mark.parametrize("order", [(Side.SOURCE, Side.DESTINATION), (Side.DESTINATION, Side.SOURCE)])
 def test_private_keys_go_with_the_last_host_also_where_each_side_is_deleted_by_itself(stage, order):
     stage.deploy()
     conversion = stage.settings.conversion
     both = stage.settings
     for side, keys_are_left in zip(order, (True, False), strict=True):
-        stage.settings = only(side, both)
+        stage.settings = both.only(side)
         stage.delete()
         for path in (conversion.keypair_private_path, conversion.link_keypair_private_path):
             assert path.exists() is keys_are_left

@@ -127,6 +127,26 @@ def furnish_all(cloud: FakeCloud) -> None:
     cloud.create_in(RULES, {**into, "remote_group_id": default["id"]})
     cloud.create_in(RULES, {**into, "protocol": "112", "remote_ip_prefix": "192.0.2.0/24"})
     cloud.create_in(RULES, {**into, "security_group_id": default["id"], "remote_group_id": web["id"]})
+    furnish_images(cloud)
+
+
+def furnish_images(cloud: FakeCloud) -> None:
+    """Make a kernel, and an image that boots it, with something in most fields."""
+    kernel = cloud.add_glance_image("kernel", b"vmlinuz" * 50, disk_format="aki", container_format="aki")
+    said = {
+        "hw_cpu_cores": "2",
+        "hw_boot_menu": "true",
+        "os_distro": "debian",
+        "made.by": "us",
+        "description": "the shop",
+    }
+    written = {
+        "owner_specified.openstack.md5": "0",
+        "image_type": "snapshot",
+        "direct_url": "swift+http://u:secret@x/y",
+    }
+    flags = {"visibility": "private", "protected": True, "tags": ["b", "a"], "min_disk": 1, "kernel_id": kernel["id"]}
+    cloud.add_glance_image("shop/front", b"a disk" * 100, **said, **written, **flags)
 
 
 def params_of(directory: Path, kind: str) -> list[dict[str, object]]:
@@ -319,6 +339,8 @@ def test_a_rule_that_the_file_does_not_have_is_told(run):
 def test_files_of_os_migrate_1_0_5_load_and_import(run):
     for file in (Path(__file__).parent / "kinds-1.0.5").glob("*.yml"):
         (run.here / file.name).write_text(file.read_text())
+    (run.here / "image_blobs").mkdir()
+    (run.here / "image_blobs" / "8d7e0d6c-0007-osm_image").write_bytes(b"a small image of 1.0.5\n")
     assert sorted(file.stem for file in run.here.glob("*.yml")) == sorted(KINDS)
     assert "nothing wrong" in run.good("validate")
     assert "6 created" in run.good("import", "all")

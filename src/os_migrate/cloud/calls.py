@@ -39,7 +39,7 @@ TIMEOUT_S = (10, 120)
 DATA_TIMEOUT_S = (10, 900)
 """The same for data: a store may have to fetch an image before its first byte, or to put it away after its last."""
 
-BINARY = {"Content-Type": "application/octet-stream", "Accept": "*/*"}
+BINARY = {"Content-Type": "application/octet-stream", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,13 @@ class Api:
                 access = auth.get_access(session)
         if not access.project_id:
             raise self._unscoped()
-        return Scope(access.project_id, access.project_name or "", access.project_domain_name or "")
+        return Scope(
+            access.project_id,
+            access.project_name or "",
+            access.project_domain_name or "",
+            access.project_domain_id or "",
+            access.user_id or "",
+        )
 
     def _unscoped(self) -> CloudError:
         what = f"{self.name}: the credentials are not scoped to a project"
@@ -154,7 +160,7 @@ class Api:
             yield from items
             if not items or not _has_more(body, key):
                 return
-            query["marker"] = items[-1]["id"]
+            query["marker"] = _mark(items[-1])
 
     def post(
         self,
@@ -170,10 +176,17 @@ class Api:
         return self._once(service, "POST", path, doing, body=body, microversion=microversion, secret=secret)
 
     def put(
-        self, service: Service, path: str, doing: str, body: Json, *, headers: Mapping[str, str] | None = None
+        self,
+        service: Service,
+        path: str,
+        doing: str,
+        body: Json,
+        *,
+        headers: Mapping[str, str] | None = None,
+        microversion: str | None = None,
     ) -> Json:
         """Replace something: doing it twice is the same as once."""
-        return self._again(service, "PUT", path, doing, body=body, headers=headers).body
+        return self._again(service, "PUT", path, doing, body=body, headers=headers, microversion=microversion).body
 
     def patch(
         self,
@@ -196,7 +209,7 @@ class Api:
         """Read data piece by piece. It takes no turn: it may go on for hours."""
         with self._translated(doing):
             response: Response = self._proxy(service).request(
-                path, "GET", stream=True, headers=BINARY, timeout=DATA_TIMEOUT_S, skip_cache=True, log=False
+                path, "GET", stream=True, headers=dict(BINARY), timeout=DATA_TIMEOUT_S, skip_cache=True, log=False
             )
             error = refusal(response, f"{self.name}: {doing}")
         try:
@@ -214,7 +227,14 @@ class Api:
         """Send data piece by piece, once. It takes no turn: it may go on for hours."""
         with self._translated(doing):
             response: Response = self._proxy(service).request(
-                path, "PUT", data=data, headers=BINARY, timeout=DATA_TIMEOUT_S, skip_cache=True, log=False
+                path,
+                "PUT",
+                data=data,
+                headers=dict(BINARY),
+                timeout=DATA_TIMEOUT_S,
+                connect_retries=0,
+                skip_cache=True,
+                log=False,
             )
             error = refusal(response, f"{self.name}: {doing}")
             if error:
@@ -319,6 +339,12 @@ class Api:
 def _has_more(body: Json, key: str) -> bool:
     links = body.get(f"{key}_links") or []
     return bool(body.get("next")) or any(link.get("rel") == "next" for link in links)
+
+
+def _mark(item: Json) -> str:
+    """Return what the next page begins after. Nova wraps each key pair, and knows it by its name."""
+    inner: Json = next(iter(item.values())) if len(item) == 1 else item
+    return str(inner["id"] if "id" in inner else inner["name"])
 
 
 __all__ = ["Api", "Json", "Refused", "Service"]

@@ -23,6 +23,9 @@ PASSING = frozenset(
 POOL = re.compile(r": HTTPS?ConnectionPool\(.*\): Max retries exceeded with url: \S+ \(Caused by (.*)\)$")
 """What urllib3 wraps a reason in; it is said already, or isn't so: nothing was retried there."""
 
+RIGHT = re.compile(r"\b(?:identity|os_compute_api):[\w:-]*\w")
+"""What Keystone and Nova call the rule of their policy that said no."""
+
 LONGEST_MESSAGE = 600
 LONGEST_RETRY_AFTER_S = 60.0
 
@@ -130,6 +133,10 @@ def _remedy(status: int, said: str) -> str:
         return "unlock the server: openstack server unlock"
     if "quota" in lower or status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return "free some of the project's quota, or have it raised"
+    if status == HTTPStatus.FORBIDDEN and (right := RIGHT.search(said)):
+        return (
+            f"the user lacks the right {right[0]}, which takes the role admin unless the cloud's policy says otherwise"
+        )
     if status == HTTPStatus.FORBIDDEN:
         return "the user needs a role that may do this in the project, usually member"
     return ""

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from os_migrate.cloud.calls import Api
+from os_migrate.cloud.calls import Api, Service
+from os_migrate.cloud.compute import MICROVERSION
 from os_migrate.errors import NotFound
 from os_migrate.rest import Collection, Json, Scope
 
@@ -22,33 +23,51 @@ class Rest:
 
     def list_of(self, collection: Collection, query: Mapping[str, str] | None = None) -> Sequence[Json]:
         """Return what the project sees of a collection; nothing where the service has no such collection."""
-        doing = f"list the {_words(collection.many)}"
+        pages = self._api.pages(
+            collection.service,
+            collection.path,
+            collection.many,
+            f"list the {_words(collection.many)}",
+            params=query or {},
+            microversion=self._version(collection),
+        )
         try:
-            return list(
-                self._api.pages(collection.service, collection.path, collection.many, doing, params=query or {})
-            )
+            return [item[collection.one] if set(item) == {collection.one} else item for item in pages]
         except NotFound:
             return []
 
+    def read_from(self, collection: Collection, thing_id: str) -> Json:
+        """Return one thing."""
+        path, doing = f"{collection.path}/{thing_id}", f"read {_word(collection)} {thing_id}"
+        answer = self._api.get(collection.service, path, doing, microversion=self._version(collection))
+        return _unwrapped(collection, answer)
+
     def create_in(self, collection: Collection, body: Json) -> Json:
         """Create a thing, once: it is never sent twice."""
-        doing = f"create {_one(collection)} {body.get('name') or ''}".rstrip()
-        answer = self._api.post(collection.service, collection.path, doing, _wrapped(collection, body))
+        doing = f"create {_word(collection)} {body.get('name') or ''}".rstrip()
+        version = self._version(collection)
+        answer = self._api.post(
+            collection.service, collection.path, doing, _wrapped(collection, body), microversion=version
+        )
         return _unwrapped(collection, answer.body)
 
     def update_in(self, collection: Collection, thing_id: str, body: Json) -> Json:
         """Change the given fields of a thing."""
         if collection.update == "JSON-PATCH":
             return self._patch(collection, thing_id, body)
-        send = self._api.patch if collection.update == "PATCH" else self._api.put
-        doing = f"update {_one(collection)} {thing_id}"
-        answer = send(collection.service, f"{collection.path}/{thing_id}", doing, _wrapped(collection, body))
+        path, doing = f"{collection.path}/{thing_id}", f"update {_word(collection)} {thing_id}"
+        wrapped = _wrapped(collection, body)
+        if collection.update == "PATCH":
+            answer = self._api.patch(collection.service, path, doing, wrapped)
+        else:
+            version = self._version(collection)
+            answer = self._api.put(collection.service, path, doing, wrapped, microversion=version)
         return _unwrapped(collection, answer)
 
     def _patch(self, collection: Collection, thing_id: str, body: Json) -> Json:
         """Change a thing by operations: which one a key takes depends on whether the thing has it, and null takes it away."""
         path = f"{collection.path}/{thing_id}"
-        doing = f"update {_one(collection)} {thing_id}"
+        doing = f"update {_word(collection)} {thing_id}"
         thing = self._api.get(collection.service, path, doing)
         operations: list[Json] = []
         for key, value in body.items():
@@ -61,19 +80,19 @@ class Rest:
 
     def act_on(self, collection: Collection, thing_id: str, action: str, body: Json) -> Json:
         """Put a body to an action of a thing."""
-        doing = f"{_words(action)}: {_one(collection)} {thing_id}"
+        doing = f"{_words(action)}: {_word(collection)} {thing_id}"
         return self._api.put(collection.service, f"{collection.path}/{thing_id}/{action}", doing, body)
 
     def delete_from(self, collection: Collection, thing_id: str) -> None:
         """Delete a thing; one that isn't there is fine."""
+        path, doing = f"{collection.path}/{thing_id}", f"delete {_word(collection)} {thing_id}"
         try:
-            self._api.delete(
-                collection.service,
-                f"{collection.path}/{thing_id}",
-                f"delete {_one(collection)} {thing_id}",
-            )
+            self._api.delete(collection.service, path, doing, microversion=self._version(collection))
         except NotFound:
             return
+
+    def _version(self, collection: Collection) -> str | None:
+        return self._api.microversion(Service.COMPUTE, MICROVERSION) if collection.service is Service.COMPUTE else None
 
 
 def _wrapped(collection: Collection, body: Json) -> Json:
@@ -85,7 +104,7 @@ def _unwrapped(collection: Collection, answer: Json) -> Json:
     return thing
 
 
-def _one(collection: Collection) -> str:
+def _word(collection: Collection) -> str:
     return _words(collection.one or collection.many.removesuffix("s"))
 
 

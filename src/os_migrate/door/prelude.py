@@ -18,12 +18,13 @@ from os_migrate.errors import UserError
 from os_migrate.files import marked
 from os_migrate.files.config import DEFAULT_FILE, read_settings
 from os_migrate.files.durable import write_atomically
+from os_migrate.files.variables import FOR_PLAYBOOKS
 from os_migrate.model import Side
 from os_migrate.session import prepare_data_dir
 from os_migrate.settings import CloudSettings, Settings
 
-FOR_ANSIBLE: Final = frozenset({"os_migrate_workloads_fail_fast"})
-"""The variables that only roles and playbooks read."""
+SECRETS: Final = ("_auth", "_password")
+"""How the names of variables end that the settings' file has no business with."""
 
 CLOUDS_FILE: Final = "clouds.yaml"
 
@@ -39,14 +40,14 @@ def write_settings(call: Call) -> Answer:
     """
     data_dir = path_of(call.options["data_dir"])
     given = {**call.options.get("variables", {}), **call.options.get("secrets", {})}
-    variables = {name: value for name, value in given.items() if name not in FOR_ANSIBLE}
+    variables = {name: value for name, value in given.items() if name not in FOR_PLAYBOOKS}
     variables["os_migrate_data_dir"] = str(data_dir)
     settings = read_settings(variables, dict.fromkeys(variables, "the playbook"), Path())
     file, clouds_file = data_dir / DEFAULT_FILE, data_dir / CLOUDS_FILE
     clouds = {
         x: entry for x, cloud in (("src", settings.source), ("dst", settings.destination)) if (entry := _entry(cloud))
     }
-    kept = {name: value for name, value in variables.items() if value is not None and not name.endswith("_auth")}
+    kept = {name: value for name, value in variables.items() if value is not None and not name.endswith(SECRETS)}
     kept["os_migrate_data_dir"] = "."
     if clouds:
         _refuse_two_files(settings, clouds_file, clouds)

@@ -8,15 +8,26 @@ from typing import Any
 
 from os_migrate.door.call import Answer, Call, failure
 from os_migrate.door.settings import path_of
-from os_migrate.errors import PlanError, Problem, UserError
+from os_migrate.errors import OSMigrateError, PlanError, Problem, UserError
 from os_migrate.events import Events
-from os_migrate.failure import error_fields, error_text
+from os_migrate.failure import error_text
 from os_migrate.files import marked
+from os_migrate.files.blobs import Blobs
 from os_migrate.files.marked import BadValueError
 from os_migrate.files.variables import name_filter
-from os_migrate.kinds import READERS, check_files, chosen, export_kinds, finishing, import_resources, read_files
+from os_migrate.kinds import (
+    READERS,
+    check_files,
+    chosen,
+    export_kinds,
+    fetch_images,
+    finishing,
+    import_resources,
+    read_files,
+)
 from os_migrate.resources.catalog import KINDS, WORKLOADS, choose_kinds
 from os_migrate.resources.compare import Verb
+from os_migrate.resources.images import IMAGES
 from os_migrate.resources.kind import Kind, Resource
 from os_migrate.resources.wanted import wanted_resources
 from os_migrate.rest import Collection, Service
@@ -30,15 +41,17 @@ def export_kind(call: Call, kind: str) -> Answer:
     """Bring the file of a kind up to date with the source."""
     (of_kind,) = choose_kinds([kind])
     file = path_of(call.options["path"])
-    with opened(call, lock=False) as (settings, _, cloud):
+    with opened(call, lock=False) as (settings, events, cloud):
         (exported,) = export_kinds(
             cloud,
             settings,
+            events,
             [of_kind],
             lambda _: file,
             filter_of(call.options),
             overwrite_migration_params=bool(call.options.get("overwrite_migration_params")),
             write=not call.check,
+            fetch_data=False,
         )
     for idle in exported.found.idle_filters:
         call.warn(f"nothing matches the filter's {idle}")
@@ -52,8 +65,28 @@ def export_kind(call: Call, kind: str) -> Answer:
         "added": [r.name for r in exported.merged.added],
         "updated": [r.name for r in exported.merged.changed],
         "vanished": [r.name for r in exported.merged.vanished],
+        "left_out": list(exported.found.left_out),
     }
     return {**answer, **diff_of(call, [(str(file), exported.before, exported.after)])}
+
+
+def export_image_data(call: Call) -> Answer:
+    """Download the data of the images that a file describes, as far as it isn't there; one that fails stops no other."""
+    file = path_of(call.options["path"])
+    with opened(call, lock=False) as (settings, events, cloud):
+        images = chosen(read_files([IMAGES], lambda _: file, missing_is_fine=False), settings, filter_of(call.options))
+        blobs = Blobs(settings.images.blobs_dir)
+        if call.check:
+            missing = [image for image in images if blobs.find(image.id, image.name) is None]
+            return {"changed": bool(missing), "data": [], "missing": [image.name for image in missing]}
+        fetched = fetch_images(cloud, images, settings, events)
+    errors = [entry.error for entry in fetched if entry.error is not None]
+    answer: Answer = {
+        "changed": any(entry.is_new for entry in fetched),
+        "data": [{"name": e.resource.name, "file": str(e.file), "new": e.is_new} for e in fetched if e.error is None],
+        "missing": [entry.resource.name for entry in fetched if entry.error is not None],
+    }
+    return {**answer, **failed(errors)}
 
 
 def export_workload(call: Call) -> Answer:
@@ -112,10 +145,7 @@ def import_kind(call: Call, kind: str) -> Answer:
         "others": fields["others"],
         **diff_of(call, texts),
     }
-    if imported.errors:
-        different = dict.fromkeys(error_text(error) for error in imported.errors)
-        answer |= {"failed": True, "msg": "\n".join(different), "error": error_fields(imported.errors[0])}
-    return answer
+    return {**answer, **failed(imported.errors)}
 
 
 def export_keypairs(call: Call) -> Answer:
@@ -187,7 +217,13 @@ def auth_info(call: Call) -> Answer:
     """Return for which project the credentials are."""
     with opened(call, lock=False) as (_, _, cloud):
         scope = cloud.scope()
-    return {"auth_info": {"project_id": scope.project_id, "project_name": scope.project_name}}
+    return {
+        "auth_info": {
+            "project_id": scope.project_id,
+            "project_name": scope.project_name,
+            "user_id": scope.user_id,
+        }
+    }
 
 
 def _listed(call: Call, collection: Collection, query: Mapping[str, str], answer: str) -> Answer:
@@ -195,6 +231,14 @@ def _listed(call: Call, collection: Collection, query: Mapping[str, str], answer
     with opened(call, lock=False) as (_, _, cloud):
         things = cloud.list_of(collection, query)
     return {answer: [t for t in things if all(t.get(key) == value for key, value in filters.items())]}
+
+
+def failed(errors: Sequence[OSMigrateError]) -> Answer:
+    """Return what makes an answer one that failed, with the errors, each once; nothing where there are none."""
+    if not errors:
+        return {}
+    texts = dict.fromkeys(error_text(error) for error in errors)
+    return {**failure(errors[0]), "msg": "\n".join(texts)}
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from os_migrate.model import Side
 from os_migrate.settings import CloudSettings, Settings
 
 OPTIONS: Final[Mapping[str, str]] = {
+    "blobs_dir": "os_migrate_image_blobs_dir",
     "boot_volume_prefix": "os_migrate_workload_boot_volume_prefix",
     "dst_filters": "os_migrate_dst_filters",
     "parallel": "os_migrate_workloads_parallel",

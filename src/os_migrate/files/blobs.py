@@ -54,7 +54,8 @@ class Reading:
     def __init__(self, file: Path, algorithm: str, seen: Seen) -> None:
         self._file = file
         self._seen = seen
-        self._size = file.stat().st_size
+        with _told(file, "read"):
+            self._size = file.stat().st_size
         self.algorithm = algorithm
         self.digest = ""
 
@@ -89,32 +90,43 @@ class Blobs:
         return self.directory / short.lstrip(".")
 
     def find(self, image_id: str, name: str) -> Path | None:
-        """Return where an image's data is, None where it isn't: an image may have had another name when it was exported."""
-        if (file := self.path(image_id, name)).is_file():
-            return file
-        if not image_id or not self.directory.is_dir():
-            return None
-        begin = self.path(image_id, "").name
-        others = sorted(f for f in self.directory.iterdir() if f.name.startswith(begin) and f.is_file())
-        return others[0] if others else None
+        """Return where an image's data is, None where it isn't: an image may have had another name when it was exported.
+
+        Raises:
+            UserError: the directory can't be read.
+        """
+        with _told(self.directory, "read"):
+            if (file := self.path(image_id, name)).is_file():
+                return file
+            if not image_id or not self.directory.is_dir():
+                return None
+            begin = self.path(image_id, "").name
+            others = sorted(f for f in self.directory.iterdir() if f.name.startswith(begin) and f.is_file())
+            return others[0] if others else None
+
+    def size_bytes(self, file: Path) -> int:
+        """Return how large a file is. Raise UserError if it isn't there any more."""
+        with _told(file, "read"):
+            return file.stat().st_size
 
     def is_right(self, file: Path, wanted: Fingerprint, seen: Seen) -> bool:
         """Say whether a file is what is wanted, as far as that is known."""
-        if wanted.size_bytes is not None and file.stat().st_size != wanted.size_bytes:
+        if wanted.size_bytes is not None and self.size_bytes(file) != wanted.size_bytes:
             return False
         return not wanted.algorithm or self.digest(file, wanted.algorithm, seen) == wanted.digest
 
     def digest(self, file: Path, algorithm: str, seen: Seen) -> str:
         """Return the digest of a file: as it was found before, if it wasn't changed since; else it is read."""
-        remembered = self._proven().get(file.name)
-        if isinstance(remembered, dict) and remembered.get("stat") == _stat(file):
-            found = remembered.get(algorithm)
-            if isinstance(found, str):
-                return found
-        before = _stat(file)
-        reading = Reading(file, algorithm, seen)
-        for _ in reading:
-            pass
+        with _told(file, "read"):
+            before = _stat(file)
+            remembered = self._proven().get(file.name)
+            if isinstance(remembered, dict) and remembered.get("stat") == before:
+                found = remembered.get(algorithm)
+                if isinstance(found, str):
+                    return found
+            reading = Reading(file, algorithm, seen)
+            for _ in reading:
+                pass
         self._remember(file, before, algorithm, reading.digest)
         return reading.digest
 
@@ -211,9 +223,9 @@ def _sync(directory: Path) -> None:
 
 
 @contextmanager
-def _told(file: Path) -> Iterator[None]:
+def _told(file: Path, doing: str = "write") -> Iterator[None]:
     """Turn what the file system refuses into an error of ours."""
     try:
         yield
     except OSError as error:
-        raise UserError(f"can't write {file}: {error.strerror}", remedy=REMEDY) from None
+        raise UserError(f"can't {doing} {file}: {error.strerror}", remedy=REMEDY) from None

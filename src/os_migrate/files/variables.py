@@ -272,9 +272,27 @@ VARIABLES: Mapping[str, Variable] = {
     "os_migrate_conversion_link_keypair_private_path": Variable("conversion", "link_keypair_private_path", path),
     "os_migrate_conversion_host_ssh_key_type": Variable("conversion", "ssh_key_type", text),
     "os_migrate_conversion_host_ssh_user": Variable("conversion", "ssh_user", text),
+    "os_migrate_conversion_host_ssh_user_enable_password_access": Variable("conversion", "ssh_password_access", flag),
+    "os_migrate_conversion_host_ssh_user_password": Variable("conversion", "ssh_password", text, private=True),
     "os_migrate_conversion_host_ssh_networks": Variable("conversion", "ssh_networks", networks),
     "os_migrate_conversion_host_content_install": Variable("conversion", "content_install", flag),
     "os_migrate_link_conversion_hosts": Variable("conversion", "link", flag),
     "os_migrate_reboot_conversion_hosts": Variable("conversion", "reboot", flag),
     **{name: Variable("filters", kind, name_filter) for name, kind in FILTERED_KINDS.items()},
 }
+
+_RHSM = (
+    *("activationkey", "auto_attach", "consumer_id", "consumer_name", "consumer_type", "delay", "environment"),
+    *("force_register", "manage", "org_id", "password", "pool", "pool_ids", "release", "repositories", "retries"),
+    *("rhsm_baseurl", "rhsm_repo_ca_cert", "server_hostname", "server_insecure", "server_proxy_hostname"),
+    *("server_proxy_password", "server_proxy_port", "server_proxy_user", "syspurpose", "username"),
+)
+
+FOR_PLAYBOOKS: frozenset[str] = frozenset(
+    {
+        "os_migrate_workloads_fail_fast",
+        "os_migrate_conversion_insights_enable",
+        *(f"os_migrate_conversion_rhsm_{name}" for name in _RHSM),
+    }
+)
+"""What only Ansible's playbooks and roles read: left alone here, so that their variable file is a settings file."""

@@ -1,11 +1,13 @@
 """Check the conversion hosts: each is there, runs, answers, has its tools, and the one reaches the other."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 from os_migrate.errors import CloudError, HostError, Problem, UserError
 from os_migrate.hosts import doors, known_hosts
-from os_migrate.hosts.hosting import Clouds, DeployableHost, HostingCloud, OpenHost, find_address, find_server
+from os_migrate.hosts.content import password_of
+from os_migrate.hosts.hosting import Clouds, DeployableHost, HostingCloud, OpenHost, Stage, find_address, find_server
 from os_migrate.model import ServerId, ServerStatus, Side
 from os_migrate.settings import Settings
 from os_migrate.units import LINK_KEY, LINK_KNOWN_HOSTS
@@ -15,13 +17,31 @@ DEPLOY = "run `os-migrate hosts deploy`"
 LINK_TIMEOUT_S = 30
 
 
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong, and which stage of the deployment mends it. None as side: the link; as stage: the host can't be used."""
+
+    side: Side | None
+    stage: Stage | None
+    problem: Problem
+
+    def lacks(self, stages: Collection[Stage], sides: Collection[Side]) -> bool:
+        """Say whether these stages on these sides have something to do because of it."""
+        return (self.side is None or self.side in sides) and (self.stage is None or self.stage in stages)
+
+
 def check(clouds: Clouds, settings: Settings, open_host: OpenHost) -> tuple[Problem, ...]:
     """Return all that is wrong with the conversion hosts; nothing means that they are ready."""
-    return tuple(problem for of_pair in settings.by_pair() for problem in _check_pair(clouds, of_pair, open_host))
+    return tuple(finding.problem for finding in examine(clouds, settings, open_host))
 
 
-def _check_pair(clouds: Clouds, settings: Settings, open_host: OpenHost) -> list[Problem]:
-    problems: list[Problem] = []
+def examine(clouds: Clouds, settings: Settings, open_host: OpenHost) -> list[Finding]:
+    """Return all that is wrong with the conversion hosts."""
+    return [finding for of_pair in settings.by_pair() for finding in _examine_pair(clouds, of_pair, open_host)]
+
+
+def _examine_pair(clouds: Clouds, settings: Settings, open_host: OpenHost) -> list[Finding]:
+    findings: list[Finding] = []
     reachable: dict[Side, tuple[ServerId, str, DeployableHost]] = {}
     try:
         for side in Side:
@@ -30,18 +50,27 @@ def _check_pair(clouds: Clouds, settings: Settings, open_host: OpenHost) -> list
                 server_id, address = _running(clouds, settings, side)
                 host = open_host(settings.host(side).host_name, server_id, address)
                 reachable[side] = server_id, address, host
-                problems.extend(_door_problems(clouds[side], settings, side, where))
-                missing = ", ".join(host.facts().missing)
-                if missing:
-                    problems.append(Problem(where, f"it lacks {missing}", f"install them, or {DEPLOY}"))
+                door = _door_problems(clouds[side], settings, side, where)
+                findings += [Finding(side, Stage.HOSTS, problem) for problem in door]
+                content = _content_problems(host, settings, where)
+                findings += [Finding(side, Stage.CONTENT, problem) for problem in content]
             except (UserError, CloudError, HostError) as error:
-                problems.append(Problem(where, error.what, error.remedy))
+                findings.append(Finding(side, None, Problem(where, error.what, error.remedy)))
                 reachable.pop(side, None)
-        problems.extend(_link_problems(settings, reachable))
+        findings += [Finding(None, Stage.LINK, problem) for problem in _link_problems(settings, reachable)]
     finally:
         for _, _, host in reachable.values():
             host.close()
-    return problems
+    return findings
+
+
+def _content_problems(host: DeployableHost, settings: Settings, where: str) -> Iterator[Problem]:
+    missing = ", ".join(host.facts().missing)
+    if missing:
+        yield Problem(where, f"it lacks {missing}", f"install them, or {DEPLOY}")
+    if host.allow_password(password_of(settings.conversion), dry_run=True):
+        lets_in = "doesn't let" if settings.conversion.ssh_password_access else "lets"
+        yield Problem(where, f"it {lets_in} its SSH user in by password", DEPLOY)
 
 
 def link_script(user: str, address: str, host_key_alias: str) -> str:

@@ -14,21 +14,26 @@ from typing import Protocol
 
 from os_migrate import keys
 from os_migrate.errors import CloudError, HostError, RollbackIncomplete, UserError
-from os_migrate.events import Events, Note
+from os_migrate.events import Events
+from os_migrate.files.filters import listed
 from os_migrate.hosts import known_hosts
+from os_migrate.hosts.changes import Changes
 from os_migrate.hosts.hosting import MARK, Clouds, HostingCloud, find_address, is_marked, is_of_a_pair, is_ours
 from os_migrate.model import AttemptId, Loan, PartKind, Server, ServerId, ServerStatus, Side, tag_of
 from os_migrate.nbd import HostedAttempt
 from os_migrate.settings import Settings
 
 
-def delete(clouds: Clouds, settings: Settings, events: Events) -> None:
-    """Delete the conversion hosts that the settings ask to delete; none there is fine.
+def delete(clouds: Clouds, settings: Settings, events: Events, *, dry_run: bool = False) -> tuple[str, ...]:
+    """Delete the conversion hosts that the settings ask to delete; none there is fine. Return what was deleted, a line each.
+
+    In a dry run nothing is, and what would be is told.
 
     Raises:
         RollbackIncomplete: with all that still stands, and why.
     """
-    every = [_Removal(clouds[side], settings, side, events) for side in Side]
+    changes = Changes(events)
+    every = [_Removal(clouds[side], settings, side, changes, dry_run=dry_run) for side in Side]
     removals = [removal for removal in every if removal.wanted]
     for removal in removals:
         removal.attempt("servers and floating IPs", removal.servers)
@@ -42,9 +47,38 @@ def delete(clouds: Clouds, settings: Settings, events: Events) -> None:
             standing,
             remedy="run `os-migrate hosts delete` again: it goes on with what is left",
         )
-    if settings.conversion.keypair_generate and not any(removal.stands() for removal in every):
-        keys.remove(settings.conversion.keypair_private_path)
-        keys.remove(settings.conversion.link_keypair_private_path)
+    if settings.conversion.keypair_generate and not dry_run and not any(removal.stands() for removal in every):
+        for path in (settings.conversion.keypair_private_path, settings.conversion.link_keypair_private_path):
+            if path.exists():
+                changes.add(f"delete the SSH key {path}")
+            keys.remove(path)
+    return tuple(changes.lines)
+
+
+def refuse_if_needed(unfinished: Sequence[str]) -> None:
+    """Refuse to delete hosts while migrations are open: volumes of the source servers may hang on one.
+
+    Raises:
+        UserError: some are.
+    """
+    if unfinished:
+        raise UserError(
+            f"migrations are open that need the conversion hosts: {listed(unfinished)}",
+            remedy="`os-migrate resume` or `os-migrate rollback` first; or --force",
+        )
+
+
+def refuse_if_used(clouds: Clouds, settings: Settings, open_host: "Callable[[str, ServerId, str], AskedHost]") -> None:
+    """Refuse to delete hosts under a migrator that this data dir knows nothing of.
+
+    Raises:
+        UserError: there is one.
+    """
+    if used := used_for(clouds, settings, open_host):
+        raise UserError(
+            f"a migrator works through the conversion hosts on attempt {', '.join(used)}",
+            remedy="wait until it has ended; if it is dead and its data dir lost, `os-migrate cleanup` first; or --force",
+        )
 
 
 class AskedHost(Protocol):
@@ -105,14 +139,15 @@ def _attached(cloud: HostingCloud, server_id: ServerId) -> set[AttemptId]:
 class _Removal:
     """The deletions on one side; `standing` gathers what could not be deleted, and why."""
 
-    def __init__(self, cloud: HostingCloud, settings: Settings, side: Side, events: Events) -> None:
+    def __init__(self, cloud: HostingCloud, settings: Settings, side: Side, changes: Changes, *, dry_run: bool) -> None:
         self.standing: list[str] = []
         self._cloud = cloud
         self._settings = settings
         self._host = settings.host(side)
         self._names = {of_pair.host(side).host_name for of_pair in settings.by_pair()}
         self._side = side
-        self._events = events
+        self._changes = changes.of(f"{side} conversion host")
+        self._dry_run = dry_run
 
     @property
     def wanted(self) -> bool:
@@ -135,9 +170,10 @@ class _Removal:
         """Delete our servers of the hosts' names, also of more pairs than there are to be now, and the floating IPs made for them."""
         for server in _named_like_ours(self._cloud, self._settings, self._side):
             if not is_ours(server, self._side):
-                self._tell(f"server {server.name!r} ({server.id}) is left: os-migrate didn't make it", warning=True)
+                left = f"server {server.name!r} ({server.id}) is left: os-migrate didn't make it"
+                self._changes.tell(left, warning=True)
                 continue
-            self.attempt(f"server {server.name!r}", partial(self._delete_server, server))
+            self._delete(f"server {server.name!r}", partial(self._delete_server, server))
         if not (self._host.manage_fip and self._host.delete_fip):
             return
         for ip in self._cloud.floating_ips():
@@ -145,11 +181,15 @@ class _Removal:
                 continue
             name = ip.description.removeprefix(f"{MARK} ")
             if name in self._names or (is_of_a_pair(self._host, name) and ip.port_id is None):
-                self._tell(f"delete floating IP {ip.address}")
-                self.attempt(f"floating IP {ip.address}", partial(self._cloud.delete_floating_ip, ip.id))
+                self._delete(f"floating IP {ip.address}", partial(self._cloud.delete_floating_ip, ip.id))
+
+    def _delete(self, what: str, act: Callable[[], None]) -> None:
+        """Delete something; note its failure and go on."""
+        self._changes.add(f"delete {what}")
+        if not self._dry_run:
+            self.attempt(what, act)
 
     def _delete_server(self, server: Server) -> None:
-        self._tell(f"delete server {server.name!r}")
         self._cloud.delete_server(server.id)
         known_hosts.forget(self._settings.conversion.known_hosts_path, server.id)
 
@@ -159,7 +199,7 @@ class _Removal:
             return
         for subnet_id in self._marked(PartKind.SUBNET, self._host.subnet_name):
             for router in self._cloud.parts(PartKind.ROUTER):
-                if router.name == self._host.router_name:
+                if router.name == self._host.router_name and not self._dry_run:
                     self._cloud.part_from(router.id, subnet_id)
         names = {
             PartKind.ROUTER: self._host.router_name,
@@ -169,14 +209,12 @@ class _Removal:
         }
         for kind, name in names.items():
             for part_id in self._marked(kind, name):
-                self._tell(f"delete {kind} {name!r}")
-                self.attempt(f"{kind} {name!r} ({part_id})", partial(self._cloud.delete_part, kind, part_id))
+                self._delete(f"{kind} {name!r} ({part_id})", partial(self._cloud.delete_part, kind, part_id))
 
     def keypair(self) -> None:
         """Delete the key pair, if it is the one in the data dir."""
         for name in self._own_pairs():
-            self._tell(f"delete key pair {name!r}")
-            self._cloud.delete_keypair(name)
+            self._delete(f"key pair {name!r}", partial(self._cloud.delete_keypair, name))
 
     def _own_pairs(self) -> list[str]:
         path, name = self._settings.conversion.keypair_private_path, self._host.keypair_name
@@ -188,6 +226,3 @@ class _Removal:
 
     def _marked(self, kind: PartKind, name: str) -> list[str]:
         return [part.id for part in self._cloud.parts(kind) if part.name == name and is_marked(part)]
-
-    def _tell(self, text: str, *, warning: bool = False) -> None:
-        self._events.tell(Note(text=f"{self._side} conversion host: {text}", warning=warning))

@@ -6,7 +6,7 @@
 Only rules with our mark are ever deleted, and only in security groups with our mark are any made.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from ipaddress import ip_address, ip_network
 
 from os_migrate.errors import HostError
@@ -31,13 +31,17 @@ def open_wide(cloud: HostingCloud, group_id: str) -> None:
         cloud.allow_ssh(group_id, ANYWHERE, MARK)
 
 
-def narrow(cloud: HostingCloud, group_id: str, wanted: Collection[str], *, keep_others: bool) -> None:
+def narrow(
+    cloud: HostingCloud, group_id: str, wanted: Collection[str], *, keep_others: bool, tell: Callable[[str], None]
+) -> None:
     """Let SSH in from the `wanted` networks, and no longer from anywhere; nor from others that we let in, unless they are kept."""
     there = _ours(cloud, group_id)
     for cidr in sorted(set(wanted) - set(there.values())):
+        tell(f"let SSH in from {cidr}")
         cloud.allow_ssh(group_id, cidr, MARK)
     for rule_id, cidr in there.items():
         if cidr not in wanted and (cidr == ANYWHERE or not keep_others):
+            tell(f"no longer let SSH in from {cidr}")
             cloud.delete_rule(rule_id)
 
 

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol, TypeVar
 
-from os_migrate.errors import UserError
+from os_migrate.errors import Problem, UserError
 from os_migrate.hosts.packages import HostFacts
 from os_migrate.hosts.remote import RemoteHost
 from os_migrate.model import (
@@ -35,6 +36,14 @@ CONVERSION_HOST_KEY = "conversion_host"
 """Metadata by which such servers are known and never migrated themselves; operators' own hosts may carry it too."""
 
 N = TypeVar("N", bound=Named | Server)
+
+
+class Stage(StrEnum):
+    """A part of the deployment that can be done by itself: others may have something to do on the hosts in between."""
+
+    HOSTS = "hosts"
+    CONTENT = "content"
+    LINK = "link"
 
 
 class HostingCloud(Cloud, Protocol):
@@ -111,11 +120,14 @@ class DeployableHost(Protocol):
     def run_script(self, text: str) -> str:
         """Run a bash script as the SSH user; return what it printed."""
 
-    def authorize_link(self, public_key: str, network: str | None) -> None:
-        """Let the holder of a key open SSH forwardings to this host, from one network only."""
+    def allow_password(self, password: str | None, *, dry_run: bool) -> bool:
+        """Let the SSH user in by a password, None: by none. Return whether that changed anything, or would."""
 
-    def install_link(self, private_key: str, known_hosts: str) -> None:
-        """Keep the key, and the host keys, with which this host opens them."""
+    def authorize_link(self, public_key: str, network: str | None) -> bool:
+        """Let the holder of a key open SSH forwardings to this host, from one network only. Return whether it could not before."""
+
+    def install_link(self, private_key: str, known_hosts: str) -> bool:
+        """Keep the key, and the host keys, with which this host opens them. Return whether it had others, or none."""
 
 
 OpenHost = Callable[[str, ServerId, str], DeployableHost]
@@ -133,6 +145,11 @@ class DeployedHost:
     name: str
     address: str
     facts: HostFacts
+
+
+def not_ready(problems: Sequence[Problem]) -> str:
+    """Return what is wrong with the hosts, a line each."""
+    return "\n".join(["the conversion hosts are not ready:", *(f"  {problem}" for problem in problems)])
 
 
 def prefix(side: Side) -> str:

@@ -203,28 +203,42 @@ class RemoteHost:
         if still := self.facts().missing:
             raise HostError(f"{self.name}: the packages of {facts.os_id} lack {', '.join(still)}", remedy=by_hand)
 
-    def install_link(self, private_key: str, known_hosts: str) -> None:
-        """Put the link's private key and the source host's known key on this (the destination) host, for root alone."""
-        self._ask("write", {"path": LINK_KNOWN_HOSTS, "text": known_hosts})
-        self._ask("write", {"path": LINK_KEY, "text": private_key})
+    def install_link(self, private_key: str, known_hosts: str) -> bool:
+        """Put the link's private key and the source host's known key on this (the destination) host, for root alone.
 
-    def authorize_link(self, public_key: str, network: str | None) -> None:
+        Return whether they weren't there before.
+        """
+        files = {LINK_KNOWN_HOSTS: known_hosts, LINK_KEY: private_key}
+        changed = [self._ask("write", {"path": path, "text": text})["changed"] for path, text in files.items()]
+        return any(changed)
+
+    def allow_password(self, password: str | None, *, dry_run: bool) -> bool:
+        """Let the SSH user, and nobody else, in by a password; None: by none any more. Return whether that changed anything, or would.
+
+        Raises:
+            HostError: the host has no such user, or its sshd does not take it.
+        """
+        request = {"user": self._ssh.target.user, "password": password, "dry_run": dry_run}
+        return bool(self._ask("password", request)["changed"])
+
+    def authorize_link(self, public_key: str, network: str | None) -> bool:
         """Let the link's key open the exports of this (the source) host, and nothing else; replace an older one.
 
-        With a `network`, only from there.
+        With a `network`, only from there. Return whether it wasn't so before.
         """
         file = ".ssh/authorized_keys"
         there = self._ssh.run(["cat", file], timeout_s=ANSWER_S)
         old = there.stdout.decode() if there.returncode == 0 else ""
         new = with_link_key(old, public_key, network)
         if new == old:
-            return
+            return False
         write = f"umask 077 && mkdir -p .ssh && cat >{file}.new && mv {file}.new {file}"
         done = self._ssh.run(["sh", "-c", write], stdin=new.encode(), timeout_s=ANSWER_S)
         if done.returncode != 0:
             raise HostError(
                 f"{self.name}: can't write {file}: {done.last_words}", remedy="mend the permissions of ~/.ssh there"
             )
+        return True
 
     def run_script(self, text: str) -> str:
         """Run an operator's bash script as the SSH user; return what it printed.

@@ -5,15 +5,22 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from os_migrate.errors import UserError
+from os_migrate.resources.flavors import FLAVORS
 from os_migrate.resources.images import IMAGES
+from os_migrate.resources.keypairs import KEYPAIRS
+from os_migrate.resources.keystone import keystone
 from os_migrate.resources.kind import Kind
 from os_migrate.resources.networks import NETWORKS
 from os_migrate.resources.neutron import neutron
+from os_migrate.resources.projects import PROJECTS
 from os_migrate.resources.router_interfaces import ROUTER_INTERFACES
 from os_migrate.resources.routers import ROUTERS
 from os_migrate.resources.security_group_rules import SECURITY_GROUP_RULES
 from os_migrate.resources.security_groups import SECURITY_GROUPS
 from os_migrate.resources.subnets import SUBNETS
+from os_migrate.resources.user_project_role_assignments import USER_PROJECT_ROLE_ASSIGNMENTS
+from os_migrate.resources.users import USERS
+from os_migrate.resources.users_keypairs import USERS_KEYPAIRS
 from os_migrate.rest import Collection, Service
 
 KINDS: Final[Sequence[Kind]] = (
@@ -24,6 +31,12 @@ KINDS: Final[Sequence[Kind]] = (
     SECURITY_GROUPS,
     SECURITY_GROUP_RULES,
     IMAGES,
+    KEYPAIRS,
+    PROJECTS,
+    USERS,
+    USER_PROJECT_ROLE_ASSIGNMENTS,
+    USERS_KEYPAIRS,
+    FLAVORS,
 )
 
 REFERRED: Final[Mapping[str, Collection]] = {
@@ -32,7 +45,8 @@ REFERRED: Final[Mapping[str, Collection]] = {
     "subnetpools": neutron("subnetpools"),
     "network_flavors": neutron("flavors"),
     "address_groups": neutron("address_groups"),
-    "projects": Collection(Service.IDENTITY, "/projects", "projects", "project", update="PATCH"),
+    "domains": keystone("domains"),
+    "roles": keystone("roles"),
 }
 """What resources refer to and no kind describes: it must be in the destination."""
 

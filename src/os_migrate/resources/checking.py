@@ -52,4 +52,5 @@ def dangling(resources: Sequence[Resource], kinds: Sequence[Kind]) -> Iterator[P
 
 
 def _is_missing(reference: Reference, names: dict[str, set[str]]) -> bool:
-    return reference.ref.project_name == CURRENT and reference.ref.name not in names[reference.kind]
+    ref = reference.ref
+    return ref.project_name == CURRENT and ref.name not in {CURRENT, *names[reference.kind]}

@@ -9,11 +9,15 @@ from collections.abc import Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from os_migrate.errors import Problem
 from os_migrate.resources.kind import ABSENT, Field, Kind, Resource, Unresolved, Write
 from os_migrate.resources.shapes import Lookup
 from os_migrate.rest import Json
+
+LONG: Final = 160
+"""Public keys are longer, and are told apart by their ends."""
 
 
 class Verb(StrEnum):
@@ -62,7 +66,9 @@ def shown(value: object) -> str:
         return "[" + ", ".join(shown(item) for item in value) + "]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return repr(value) if isinstance(value, str) else str(value)
+    return (
+        repr(value if len(value) <= LONG else f"{value[:40]}...{value[-40:]}") if isinstance(value, str) else str(value)
+    )
 
 
 def by_mark(kind: Kind, things: Sequence[Json], project_id: str) -> dict[Hashable, list[Json]]:

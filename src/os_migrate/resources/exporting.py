@@ -58,7 +58,8 @@ def _export(index: Index, kind: Kind, wish: Wish) -> Found:
     unfit = {str(thing["id"]): kind.unfit(thing) for thing in things}
     resources = [kind.describe(thing, index) for thing in things]
     hidden = wish.infrastructure.get(kind.filter or kind.name, frozenset())
-    visible = [r for r in resources if _filter_name(r) not in hidden]
+    ours = wish.infrastructure.get(kind.section, frozenset())
+    visible = [r for r in resources if _filter_name(r) not in hidden and r.params.get("name") not in ours]
     wanted = wish.filters[kind.name]
     if wish.one_filter:
         selection = select_any(wanted, visible, _filter_name)

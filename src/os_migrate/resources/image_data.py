@@ -5,7 +5,7 @@ import   record, tagged as unfinished ◄── the blob, digested as it goes �
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,14 +45,13 @@ class Fetched:
 
 def hashes_of(resource: Resource) -> dict[str, str]:
     """Return the hashes that a file says of an image's data, the better first."""
-    said = {resource.params.get("hash_algo"): resource.params.get("hash_value"), "md5": resource.info.get("checksum")}
-    return {algo: value for algo, value in said.items() if isinstance(algo, str) and isinstance(value, str) and value}
+    return _hashes(resource.params.get("hash_algo"), resource.params.get("hash_value"), resource.info.get("checksum"))
 
 
 def fingerprint_of(resource: Resource) -> Fingerprint:
     """Return what a file says of an image's data."""
-    size = resource.info.get("size")
-    size = size if type(size) is int else None
+    told = resource.info.get("size")
+    size = told if type(told) is int else None
     known = [(algorithm, value) for algorithm, value in hashes_of(resource).items() if can_digest(algorithm)]
     return Fingerprint(size, *known[0]) if known else Fingerprint(size)
 
@@ -93,15 +92,13 @@ def fetch(cloud: ImageData, images: Sequence[Resource], blobs: Blobs, events: Ev
 
 
 def _is_there(image: Resource, blobs: Blobs, events: Events, clock: Clock, _lane: int) -> Path | None:
-    file = blobs.find(image.id, image.name)
     wanted = fingerprint_of(image)
+    seen = following(events, clock, image, "check", wanted.size_bytes)
     try:
-        is_right = file is not None and blobs.is_right(
-            file, wanted, following(events, clock, image, "check", wanted.size_bytes)
-        )
-    except (OSError, UserError):  # it can't be read: then it comes anew
+        file = blobs.find(image.id, image.name)
+        return file if file is not None and blobs.is_right(file, wanted, seen) else None
+    except UserError:  # it can't be read: then it comes anew
         return None
-    return file if is_right else None
 
 
 def _need_room(images: Sequence[Resource], blobs: Blobs) -> None:
@@ -154,14 +151,14 @@ class Images:
 
     def _cant_be_made(self, image: Resource) -> tuple[str, str] | None:
         properties = image.params.get("properties")
-        if reason := without_data(properties if isinstance(properties, dict) else {}):
+        if reason := without_data(properties if isinstance(properties, dict) else {}, image.info.get("size")):
             return f"{image} can't be made: {reason}", "take it out of the file, or leave it out by a filter"
         file = self._blob(image)
         again = "export the images again, with os_migrate_export_images_blobs: true"
         if file is None:
             expected = self._blobs.path(image.id, image.name)
             return f"the data of {image} isn't there: {expected}", f"{again}, or put it there"
-        size, wanted = file.stat().st_size, fingerprint_of(image).size_bytes
+        size, wanted = self._blobs.size_bytes(file), fingerprint_of(image).size_bytes
         if wanted is not None and size != wanted:
             return f"the data of {image} has {size} bytes, and should have {wanted}: {file}", again
         return None
@@ -174,11 +171,11 @@ class Images:
         file = self._blob(image)
         if not said and file is None:
             return None  # the file says nothing of its data
-        algorithm = next((algorithm for algorithm in said if algorithm in its), "")
+        algorithm = _common(said, its)
         if not algorithm and file is not None:
             algorithm = next(filter(can_digest, its), "")
             if algorithm:
-                seen = following(self._events, self._clock, image, "check", file.stat().st_size)
+                seen = following(self._events, self._clock, image, "check", self._blobs.size_bytes(file))
                 said = {algorithm: self._blobs.digest(file, algorithm, seen)}
         if not algorithm:
             return (
@@ -194,6 +191,7 @@ class Images:
         image = action.resource
         tags = body.get("tags", [])
         with self._turns:
+            self._clock.sleep(0.0)  # who waited for a turn may have to stop
             for left in self._left(str(body["name"])):
                 if self._is_whole(image, body, left):
                     changeable = {key: value for key, value in body.items() if key not in FIXED}
@@ -219,7 +217,8 @@ class Images:
     def _is_whole(self, image: Resource, body: Json, left: Json) -> bool:
         """Say whether what was left has all its data: Glance's hash is the source's."""
         said, its = hashes_of(image), _glances(left)
-        proven = any(said.get(algorithm) == value for algorithm, value in its.items())
+        algorithm = _common(said, its)
+        proven = algorithm != "" and said[algorithm] == its[algorithm]
         return left.get("status") == "active" and proven and all(left.get(key) == body.get(key) for key in FIXED)
 
     def _fill(self, image: Resource, image_id: str, file: Path) -> None:
@@ -229,10 +228,9 @@ class Images:
             DigestMismatch: it isn't.
         """
         wanted = fingerprint_of(image)
-        size = file.stat().st_size
-        reading = Reading(
-            file, wanted.algorithm or "sha512", following(self._events, self._clock, image, "upload", size)
-        )
+        size = self._blobs.size_bytes(file)
+        seen = following(self._events, self._clock, image, "upload", size)
+        reading = Reading(file, wanted.algorithm or "sha512", seen)
         thing = self._cloud.write_image(image_id, reading, self._timeout_s)
         if wanted.algorithm and reading.digest != wanted.digest:
             what = f"{file} isn't what was exported: {reading.algorithm} {reading.digest}, not {wanted.digest}"
@@ -262,5 +260,14 @@ class Images:
 
 def _glances(thing: Json) -> dict[str, str]:
     """Return the hashes that Glance tells of an image, the better first."""
-    said = {thing.get("os_hash_algo"): thing.get("os_hash_value"), "md5": thing.get("checksum")}
-    return {str(algorithm): value for algorithm, value in said.items() if algorithm and value}
+    return _hashes(thing.get("os_hash_algo"), thing.get("os_hash_value"), thing.get("checksum"))
+
+
+def _hashes(algorithm: object, value: object, md5: object) -> dict[str, str]:
+    said = [(algorithm, value), ("md5", md5)]
+    return {algo: text for algo, text in said if isinstance(algo, str) and isinstance(text, str) and text}
+
+
+def _common(some: Mapping[str, str], others: Mapping[str, str]) -> str:
+    """Return the best algorithm that both have a hash of, "" if there is none."""
+    return next((algorithm for algorithm in some if algorithm in others), "")

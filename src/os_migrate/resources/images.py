@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from os_migrate.errors import CloudError, CloudUnavailable
 from os_migrate.files.fileformat import Fault, described
 from os_migrate.files.marked import Steps
 from os_migrate.model import Tag
@@ -15,8 +16,8 @@ COLLECTION: Final = Collection(Service.IMAGE, "/images", "images", "", update="J
 
 OF_GLANCE: Final = frozenset(
     {
-        "id", "checksum", "created_at", "direct_url", "file", "locations", "metadata", "owner", "schema", "self", "size", "status",
-        "stores", "store", "updated_at", "url", "virtual_size", "deleted", "deleted_at", "location",
+        "id", "checksum", "created_at", "direct_url", "file", "locations", "owner", "schema", "self", "size", "status",
+        "stores", "updated_at", "virtual_size", "deleted", "deleted_at", "location",
     }
 )  # fmt: skip
 """What Glance says of an image by itself. Where its data is stored may hold a password, and is nobody's business."""
@@ -63,7 +64,7 @@ def truth(text: str) -> bool:
 class InText(Shape):
     """A number or flag that is one in the file and text in the API; text that isn't one is left as it is."""
 
-    read: Callable[[str], object]
+    read: Callable[[str], Hashable]
     types: tuple[type, ...]
     what: str
 
@@ -83,7 +84,7 @@ class InText(Shape):
     def canon(self, value: object) -> Hashable:
         """Return what the text says, whoever wrote it."""
         try:
-            return self.read(value) if isinstance(value, str) else super().canon(value)  # type: ignore[return-value]
+            return self.read(value) if isinstance(value, str) else super().canon(value)
         except ValueError:
             return str(value)
 
@@ -125,6 +126,18 @@ def _set(key: str) -> Callable[[Rest, Collection, str, object], None]:
         rest.update_in(images, image_id, {key: value})
 
     return send
+
+
+def set_visibility(rest: Rest, images: Collection, image_id: str, value: object) -> None:
+    """Let others see an image, or not: who may do that is for the cloud to say."""
+    try:
+        rest.update_in(images, image_id, {"visibility": value})
+    except CloudUnavailable:
+        raise
+    except CloudError as error:
+        what = f"{error.what}; the image is there, but doesn't become {value}"
+        remedy = "have an administrator change its visibility, or say another one in the file"
+        raise CloudError(what, remedy=remedy) from None
 
 
 WHOLE: Final = InText(int, (int,), "a whole number")
@@ -179,8 +192,16 @@ FIELDS: Final = (
     Field("vmware_ostype", TEXT),
     Field("is_hidden", FLAG, api="os_hidden", default=False, send=_set("os_hidden")),
     Field("is_protected", FLAG, api="protected", default=False, send=_set("protected")),
-    Field("visibility", VISIBILITY, default="shared", send=_set("visibility")),
+    Field("visibility", VISIBILITY, default="shared", send=set_visibility),
 )
+
+OF_EVERY_IMAGE: Final = frozenset(
+    {
+        "name", "container_format", "disk_format", "os_hash_algo", "os_hash_value", "min_disk", "min_ram", "properties", "tags",
+        "os_hidden", "protected", "visibility",
+    }
+)  # fmt: skip
+"""The fields that Glance shows of every image, if it knows them; the others are properties, and those it doesn't show aren't there."""
 
 _KEYS: Final = frozenset(entry.key for entry in FIELDS)
 
@@ -189,15 +210,16 @@ def _is_custom(key: str) -> bool:
     return key not in OF_GLANCE | OF_NOVA | OF_KEYS | _KEYS and not key.startswith(PREFIXES)
 
 
-def custom(value: object) -> dict[str, object]:
+def custom(value: object) -> dict[str, str]:
     """Return those properties that have no field, and that no cloud wrote."""
     given: Mapping[str, object] = value if isinstance(value, dict) else {}
-    return {str(key): item for key, item in given.items() if item is not None and _is_custom(str(key))}
+    return {str(key): item for key, item in given.items() if isinstance(item, str) and _is_custom(str(key))}
 
 
 def with_properties(image: Json) -> Json:
     """Return an image with its other properties in a place of their own, as the table has them."""
-    return {**image, "properties": custom(image)}
+    name = image.get("name") or ""  # Glance lets an image have none
+    return {**dict.fromkeys(_KEYS - OF_EVERY_IMAGE), **image, "name": name, "properties": custom(image)}
 
 
 def flat(body: Json) -> Json:
@@ -211,11 +233,11 @@ def is_ours(image: Json) -> bool:
     return Tag.ATTEMPT_KEY in image or UNFINISHED in (image.get("tags") or ())
 
 
-def without_data(properties: Mapping[str, object]) -> str:
+def without_data(properties: Mapping[str, object], size_bytes: object) -> str:
     """Return why an image has no data that would mean something elsewhere; "" where it has."""
     if properties.get("cinder_encryption_key_id"):
         return "its data is encrypted, with a key that only its cloud has: migrate the volume, or upload what is in it"
-    if properties.get("block_device_mapping") not in {None, "", "[]"}:
+    if not size_bytes and properties.get("block_device_mapping"):
         return "it only stands for snapshots of volumes: migrate the server, or make an image of the volume"
     return ""
 
@@ -226,7 +248,7 @@ def unfit(image: Json) -> str:
         return "it is deactivated, so nobody may download it: openstack image set --activate"
     if image.get("status") != "active":
         return f"it is {image.get('status')}, and has no data: wait for it, or delete it"
-    return without_data(image)
+    return without_data(image, image.get("size"))
 
 
 IMAGES: Final = Kind(

@@ -6,7 +6,7 @@ Resources of one kind are made side by side. One that fails stops those that ref
 is, so the same import again is the retry: it goes on where this one ended.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -137,10 +137,25 @@ def carry_out(plan: Import, events: Events, *, at_a_time: int, clock: Clock) -> 
             done[id(ended.action)] = ended
 
     for actions in by_kind.values():
-        together(actions, _make_or_change)
+        for wave in _waves(actions):
+            together(wave, _make_or_change)
     for actions in by_kind.values():
         together([a for a in actions if a.late and done[id(a)].error is None], _write_late)
     return [done[id(action)] for action in plan.actions]
+
+
+def _waves(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
+    """Yield the actions of a kind so that a project comes after the one that it is in; what turns in a circle comes last."""
+    left = list(actions)
+    while left:
+        coming = {action.resource.name for action in left}
+        ready = [a for a in left if not coming & set(_named_of_own_kind(a.resource))] or left
+        yield ready
+        left = [] if len(ready) == len(left) else [action for action in left if action not in ready]
+
+
+def _named_of_own_kind(resource: Resource) -> Iterator[str | None]:
+    return (reference.ref.name for reference in resource.refs() if reference.kind == resource.kind.name)
 
 
 def _one(plan: Import, events: Events, action: Action, act: Callable[[Import, Action], str], _lane: int) -> Done:
@@ -158,7 +173,7 @@ def _one(plan: Import, events: Events, action: Action, act: Callable[[Import, Ac
 def _make_or_change(plan: Import, action: Action) -> str:
     if action.verb is Verb.CREATE:
         _make(plan, action)
-        return "created"
+        return ", ".join(filter(None, ["created", action.resource.kind.lacks]))
     if action.changes:
         _change(plan, action, action.changes)
         return "updated"

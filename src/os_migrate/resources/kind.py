@@ -160,8 +160,8 @@ class Resource:
         """Return it with other names, its own and those it refers to; None where its own becomes none."""
         said = [entry for entry in self.kind.fields if self.params.get(entry.name) is not None]
         params = {**self.params, **{f.name: f.shape.renamed(self.params[f.name], rename) for f in said}}
-        if self.kind.name in set(Section) and self.name:
-            params["name"] = rename(Section(self.kind.name), self.name)
+        if self.kind.section in set(Section) and self.params.get("name"):
+            params["name"] = rename(Section(self.kind.section), str(self.params["name"]))
             if params["name"] is None:
                 return None
         return replace(self, params=params)
@@ -186,6 +186,16 @@ def own(thing: Json, project_id: str) -> bool:
 def create(rest: Rest, collection: Collection, body: Json) -> Json:
     """Create a thing as most are created."""
     return rest.create_in(collection, body)
+
+
+def list_all(rest: Rest, collection: Collection, query: Mapping[str, str]) -> Sequence[Json]:
+    """List a collection as most are listed."""
+    return rest.list_of(collection, query)
+
+
+def anybodys(_thing: Json, _project_id: str) -> bool:
+    """Say that a thing counts, whoever has it: it belongs to no project."""
+    return True
 
 
 def of_project(project_id: str) -> Mapping[str, str]:
@@ -218,6 +228,7 @@ class Kind:
     label        what people call one
     query        what is asked for when its collection is listed
     also         what is asked for besides: what a list leaves out
+    listed       lists it, where that takes more than one call; each thing has an `id`
     ours         whether a thing is the project's own
     hidden       whether a thing is no resource at all: a service made it for itself
     shown        a thing as the table is to see it
@@ -227,6 +238,8 @@ class Kind:
     within       a field that refers to what a resource is a part of: what else is in there is told at an import
     sent         a body as the service takes it
     make         creates one from a body
+    lacks        what a new one lacks, as its administrator is told
+    mapped_as    the section of the mapping for its names, where it isn't its own
     filter       the kind whose filter chooses, by the name that `filtered_by` says
     for_admin    only an administrator can use it: `all` leaves it out
     """
@@ -241,6 +254,7 @@ class Kind:
     label: Callable[[Mapping[str, object]], str] = named
     query: Callable[[str], Mapping[str, str]] = everything
     also: Mapping[str, str] = field(default_factory=dict)
+    listed: Callable[[Rest, Collection, Mapping[str, str]], Sequence[Json]] = list_all
     ours: Callable[[Json, str], bool] = own
     hidden: Callable[[Json], bool] = lambda _: False
     shown: Callable[[Json], Json] = as_it_is
@@ -250,9 +264,16 @@ class Kind:
     within: str = ""
     sent: Callable[[Json], Json] = as_it_is
     make: Callable[[Rest, Collection, Json], Json] = create
+    lacks: str = ""
+    mapped_as: str = ""
     filter: str = ""
     filtered_by: Callable[[Mapping[str, object]], str] | None = None
     for_admin: bool = False
+
+    @property
+    def section(self) -> str:
+        """Return the section of the mapping that its names are in, if there is one."""
+        return self.mapped_as or self.name
 
     @property
     def file(self) -> str:

@@ -110,22 +110,23 @@ class Text(Shape):
 
 @dataclass(frozen=True)
 class Scalar(Shape):
-    """A number or a flag."""
+    """A number or a flag: a bool is no number."""
 
-    type: type
+    types: tuple[type, ...]
     what: str
 
     def faults(self, value: object, path: Steps) -> Iterator[Fault]:
         """Yield what is wrong with a number or a flag."""
-        if type(value) is not self.type:
+        if type(value) not in self.types:
             yield Fault(path, f"must be {self.what}, is {described(value)}", SEE)
 
 
 TEXT: Final = Text()
 ADDRESS: Final = Text("an IP address", lambda text: str(ip_address(text)))
 CIDR: Final = Text("a network (192.0.2.0/24)", lambda text: str(ip_network(text, strict=False)))
-NUMBER: Final = Scalar(int, "a whole number")
-FLAG: Final = Scalar(bool, "true or false")
+NUMBER: Final = Scalar((int,), "a whole number")
+DECIMAL: Final = Scalar((int, float), "a number")
+FLAG: Final = Scalar((bool,), "true or false")
 
 
 class Anything(Shape):
@@ -343,24 +344,24 @@ class RefTo(Shape):
 
     def to_api(self, value: object, lookup: Lookup) -> object:
         """Return the id that a reference means."""
-        return lookup.id_of(self.kind, _ref(value))
+        return lookup.id_of(self.kind, ref_of(value))
 
     def from_api(self, value: object, lookup: Lookup) -> object:
         """Return the reference to an id."""
-        return _unstructured(lookup.ref_to(self.kind, str(value)))
+        return unstructured_ref(lookup.ref_to(self.kind, str(value)))
 
     def canon(self, value: object) -> Hashable:
         """Return an id as it is, a reference as its parts."""
-        return _ref(value) if isinstance(value, dict) else super().canon(value)
+        return ref_of(value) if isinstance(value, dict) else super().canon(value)
 
     def refs(self, value: object, path: Steps) -> Iterator[Reference]:
         """Yield the reference itself."""
-        yield Reference(path, self.kind, _ref(value))
+        yield Reference(path, self.kind, ref_of(value))
 
     def renamed(self, value: object, rename: Rename) -> object:
         """Return the reference with other names."""
         section = Section(self.kind) if self.kind in set(Section) else None
-        return _unstructured(renamed_ref(_ref(value), section, rename))
+        return unstructured_ref(renamed_ref(ref_of(value), section, rename))
 
 
 def unknown_keys(value: Mapping[str, object], known: tuple[str, ...] | list[str], path: Steps) -> Iterator[Fault]:
@@ -380,11 +381,13 @@ def _list(value: object) -> list[object]:
     return list(value) if isinstance(value, list | tuple) else []
 
 
-def _ref(value: object) -> Ref:
+def ref_of(value: object) -> Ref:
+    """Return the reference that a file value is."""
     given = _mapping(value)
     texts = {key: text if isinstance(text, str) else None for key, text in given.items()}
     return Ref(texts.get("name"), texts.get("project_name"), texts.get("domain_name"))
 
 
-def _unstructured(ref: Ref) -> dict[str, object]:
+def unstructured_ref(ref: Ref) -> dict[str, object]:
+    """Return a reference as a file has it."""
     return {"name": ref.name, "project_name": ref.project_name, "domain_name": ref.domain_name}
