@@ -22,9 +22,9 @@ from os_migrate.resources.catalog import DETACHED_VOLUMES, WORKLOADS, choose_kin
 from os_migrate.resources.wanted import wanted_detached_volumes, wanted_workloads
 from os_migrate.session import Session, has_journal, open_journal, open_session
 from os_migrate.settings import Settings
-from os_migrate.workload import DetachedVolume, Subject, Workload
+from os_migrate.workload import Subject
 
-S = TypeVar("S", Workload, DetachedVolume)
+S = TypeVar("S", bound=Subject)
 
 Filters = Annotated[
     list[str] | None,
