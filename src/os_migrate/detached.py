@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from os_migrate.errors import SourceChanged
 from os_migrate.flow import clean_up_source
 from os_migrate.journal import AttemptState
-from os_migrate.model import Side, VolumeId, VolumeSpec
+from os_migrate.model import Loan, Side, VolumeId, VolumeSpec
 from os_migrate.plan import source_volume_problems
 from os_migrate.run import Run
 from os_migrate.step import Lasts
@@ -69,17 +69,29 @@ def transfer_volumes(run: Run, volume: DetachedVolume, exported: Sequence[Export
 
 
 def check_source(run: Run, volume: DetachedVolume) -> None:
-    """Verify that the volume may leave as it is; or, from when it is at the source host, that nobody else has or had it.
+    """Verify that the volume may leave as it is; from when it is marked, that it still is; at the source host, that nobody else has or had it.
 
     Raises:
         SourceChanged: it can't, with every reason; or it isn't there any more.
     """
     there = run.world.source.volume(volume.id)
-    attached = [r for r in run.steps() if isinstance(r.step, AttachVolume) and r.step.side is Side.SOURCE]
+    loan = Loan.of(there)
+    if (
+        loan is None and run.result_of(MarkVolume("source", volume.id)) is not None
+    ):  # what was done before may be undone
+        raise SourceChanged(
+            f"{volume.name or volume.id}: the volume isn't marked as on loan any more: somebody cleaned up after attempt {run.attempt.id}",
+            remedy="migrate again",
+        )
+    attached = [
+        (r.step.host_id, r.result)
+        for r in run.steps()
+        if isinstance(r.step, AttachVolume) and r.step.side is Side.SOURCE
+    ]
     if not attached:
         if problems := source_volume_problems(volume, there, run.attempt.id):
             raise SourceChanged("; ".join(map(str, problems)), remedy="mend that, then migrate again")
-    elif attached[0].result is not None and [a.server_id for a in there.attachments] != [attached[0].step.host_id]:
+    elif attached[0][1] is not None and [a.server_id for a in there.attachments] != [attached[0][0]]:
         raise SourceChanged(
             f"{volume.name or volume.id}: the volume was taken from the source conversion host, and may have been written to",
             remedy="leave it alone, then migrate again",

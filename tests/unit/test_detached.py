@@ -22,10 +22,10 @@ from os_migrate.run import Run
 from os_migrate.settings import EVERYTHING, Regex
 from os_migrate.verify import State, verify
 from os_migrate.workload import DetachedVolume, EncryptedVolumes, Loss, VolumeMigration
-from tests.crash.instants import KillAt, die
+from tests.crash.instants import die
 from tests.fakes.detached import DetachedScene
 from tests.fakes.scene import Scene
-from tests.fakes.seam import Hook
+from tests.fakes.seam import Call, Hook
 from tests.fakes.workloads import Boot, Shape
 from tests.unit.test_cli import Commands, outcomes_of
 
@@ -42,6 +42,15 @@ def run(scene, tmp_path, monkeypatch) -> Commands:
     commands = Commands(scene, tmp_path, monkeypatch)
     write_workloads(tmp_path / "detached_volumes.yml", scene.volumes)
     return commands
+
+
+@pytest.fixture
+def in_the_copy(tmp_path_factory) -> int:
+    """Return the number of the call after which the copy of the first volume goes on."""
+    scene = DetachedScene(tmp_path_factory.mktemp("another"), 2)
+    scene.migrate(hook := Hook())
+    scene.close()
+    return hook.calls.index(Call("destination host", "start CopyJob")) + 3
 
 
 def edit_source(scene: DetachedScene, number: int = 0, **changes: object) -> None:
@@ -293,14 +302,14 @@ def test_several_at_once_end_as_one_after_the_other(tmp_path):
     scene.assert_migrated(scene.migrate())
 
 
-def test_resume_and_rollback_take_servers_and_volumes_together(tmp_path):
+def test_resume_takes_servers_and_volumes_together(tmp_path, in_the_copy):
     scene = Scene(tmp_path, Shape("one", data_volumes=1))
     (server,) = scene.workloads
     volume = describe(scene.source.volume(scene.source.add_volume("archive", 1)))
     assert die(scene.migrate, 100)
     scene._restart(None)
     scene.workloads = [volume]
-    assert die(scene.migrate, 60)
+    assert die(scene.migrate, in_the_copy)
     scene._restart(None)
     open_here = scene.journal.unfinished()
     assert [bool(a.volume_id) for a in open_here] == [False, True]
@@ -325,9 +334,8 @@ def test_export_writes_the_file_and_keeps_what_the_operator_wrote(run, scene):
     assert read_detached_volumes(file) == (lossy, scene.volumes[1])
 
 
-def test_export_of_what_is_in_the_middle_of_a_migration_is_refused_and_changes_nothing(run, scene):
-    scene.seam.hook = KillAt(10**6)
-    assert die(scene.migrate, 70)
+def test_export_of_what_is_in_the_middle_of_a_migration_is_refused_and_changes_nothing(run, scene, in_the_copy):
+    assert die(scene.migrate, in_the_copy)
     scene._restart(None)
     before = (run.directory / "detached_volumes.yml").read_text()
     done = run("export", "detached_volumes")
@@ -397,10 +405,9 @@ def test_dry_run_names_the_plan_and_the_plan_shows_all(run, scene):
     scene.assert_as_before()
 
 
-def test_status_resume_and_verify_know_a_volume_by_name_and_id(run, scene):
-    scene.seam.hook = Hook()
-    scene.workloads = scene.volumes[:1]
-    assert die(scene.migrate, 70)
+def test_status_resume_and_verify_know_a_volume_by_name_and_id(run, scene, in_the_copy):
+    scene.workloads = list(scene.volumes[:1])
+    assert die(scene.migrate, in_the_copy)
     scene._restart(None)
     (volume,) = scene.volumes[:1]
     for word in (volume.id, volume.name):
@@ -414,8 +421,8 @@ def test_status_resume_and_verify_know_a_volume_by_name_and_id(run, scene):
     assert (verification["volume_id"], verification["verified"]) == (volume.id, True)
 
 
-def test_resume_without_the_volumes_entry_says_which_file_lacks_it(run, scene):
-    assert die(scene.migrate, 70)
+def test_resume_without_the_volumes_entry_says_which_file_lacks_it(run, scene, in_the_copy):
+    assert die(scene.migrate, in_the_copy)
     scene._restart(None)
     (run.directory / "detached_volumes.yml").unlink()
     done = run("resume")
@@ -423,8 +430,8 @@ def test_resume_without_the_volumes_entry_says_which_file_lacks_it(run, scene):
     assert "not in detached_volumes.yml: archive 0" in done.err
 
 
-def test_cleanup_lists_a_volume_and_undoes_its_attempt(run, scene):
-    assert die(scene.migrate, 70)
+def test_cleanup_lists_a_volume_and_undoes_its_attempt(run, scene, in_the_copy):
+    assert die(scene.migrate, in_the_copy)
     scene._restart(None)
     (run.directory / "journal.sqlite").unlink()
     scene._restart(None)

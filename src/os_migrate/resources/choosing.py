@@ -11,9 +11,9 @@ from os_migrate.files.workloads import DETACHED_VOLUMES_FILE, WORKLOADS_FILE
 from os_migrate.resources.catalog import DETACHED_VOLUMES, WORKLOADS
 from os_migrate.resources.wanted import wanted_detached_volumes, wanted_workloads
 from os_migrate.settings import NameFilter, Settings
-from os_migrate.workload import DetachedVolume, Subject, Workload
+from os_migrate.workload import Subject
 
-S = TypeVar("S", bound=Workload | DetachedVolume)
+S = TypeVar("S", bound=Subject)
 
 
 @dataclass(frozen=True)
