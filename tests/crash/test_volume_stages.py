@@ -15,7 +15,7 @@ from tests.fakes.detached import DetachedScene
 from tests.fakes.seam import Hook
 
 STAGES = (Stage.EXPORT, Stage.TRANSFER)
-AT_MOST = 40
+AT_MOST = 25
 
 
 def forward(scene: DetachedScene, hook: Hook, stage: Stage) -> bool:
