@@ -17,7 +17,7 @@ from os_migrate.files.workloads import read_detached_volumes, read_workloads
 from os_migrate.model import Side
 from os_migrate.resources.catalog import DETACHED_VOLUMES, KINDS, WORKLOADS
 from os_migrate.resources.checking import dangling, nameless, twice
-from os_migrate.resources.compare import Action
+from os_migrate.resources.compare import Action, Verb
 from os_migrate.resources.exporting import Found, Wish, export
 from os_migrate.resources.files import dump_kind, read_kind
 from os_migrate.resources.image_data import Fetched, Images, fetch
@@ -238,6 +238,9 @@ def import_resources(
     for action in plan.actions:
         for name in action.waits:
             events.tell(Note(text=f"{action.resource}: {name} will come with {_after(action, name)}"))
+    for kind in {action.resource.kind.name: action.resource.kind for action in plan.actions}.values():
+        if kind.lacks and any(a.verb is Verb.CREATE and a.resource.kind is kind for a in plan.actions):
+            events.tell(Note(text=f"new {kind.name} {kind.lacks}", warning=True))
     for other in plan.others:
         events.tell(Note(text=f"the destination has what the file doesn't: {other}", warning=True))
     if dry_run:

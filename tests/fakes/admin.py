@@ -7,7 +7,7 @@ from functools import cached_property
 from urllib.parse import unquote
 
 from os_migrate.errors import CloudError
-from os_migrate.model import Named
+from os_migrate.model import Flavor, Named
 from os_migrate.rest import Collection, Json, Service
 from tests.fakes.rest import FakeRest, _sent
 
@@ -226,6 +226,9 @@ class FakeAdmin(FakeKeystone):
             raise self._refuse(f"Flavor with name {body['name']} already exists.")
         flavor = {**FLAVOR, **body, "id": self._new_id("flavor"), "extra_specs": {}, "access": []}
         self._said_of_flavors[flavor["id"]] = flavor
+        if flavor[PUBLIC]:
+            sizes = flavor["vcpus"], flavor["ram"], flavor["disk"], flavor[EPHEMERAL], flavor["swap"]
+            self._flavors.append(Flavor(flavor["id"], flavor["name"], None, *sizes))
         return self._shown(flavor)
 
     def _give_access(self, flavor: Json, project_id: str) -> Json:

@@ -122,10 +122,11 @@ class FakeImages(FakeRest):
 
     def add_glance_image(self, name: str, data: bytes, **more: object) -> Json:
         """Add an active image of the project, with its data, as if it had always been there."""
-        image = self.add_image(name, data)
-        self._raw_images()[image.id].update(more)
-        self._show(ImageId(image.id))
-        return self._raw_images()[image.id]
+        new = ImageId(self.add_image(name, data).id)
+        self._images[new].data = data
+        self._raw_images()[new] |= {**self._found_out(data), **more}
+        self._show(new)
+        return self._raw_images()[new]
 
     # Inside ----------------------------------------------------------------------------------------------------------
     def _raw_images(self) -> dict[str, Json]:
@@ -166,7 +167,7 @@ class FakeImages(FakeRest):
 
     def _show(self, image_id: ImageId) -> None:
         """Let the typed fake show what was said of an image."""
-        raw = self._raw_images()[image_id]
+        raw = self._shelves["images"][image_id]
         known = set(self._raw(self._images[image_id])) - set(self._images[image_id].view.properties)
         properties = {key: value for key, value in raw.items() if key not in known and isinstance(value, str)}
         self._images[image_id].view = Image(

@@ -776,6 +776,58 @@ def test_what_keystone_has_is_changed_by_patch(wire, cloud):
     assert cloud.update_in(USERS, "u1", {"name": "b"}) == {"id": "u1"}
 
 
+KEYPAIRS = Collection(Service.COMPUTE, "/os-keypairs", "keypairs", "keypair")
+FLAVORS = Collection(Service.COMPUTE, "/flavors", "flavors", "flavor")
+
+
+def test_things_that_a_list_wraps_are_unwrapped_page_by_page(wire, cloud):
+    first = {"keypairs": [{"keypair": {"name": "a"}}, {"keypair": {"name": "b"}}]}
+    pages = [{**first, "keypairs_links": [{"rel": "next"}]}, {"keypairs": [{"keypair": {"name": "c"}}]}]
+    wire.mocker.get(f"{NOVA}/os-keypairs", [{"json": page} for page in pages])
+    assert [pair["name"] for pair in cloud.list_of(KEYPAIRS, {"user_id": "u2"})] == ["a", "b", "c"]
+    asked = [r.qs for r in wire.asked("GET", f"{NOVA}/os-keypairs")]
+    assert asked == [{"user_id": ["u2"]}, {"user_id": ["u2"], "marker": ["b"]}]
+
+
+def test_nova_is_asked_for_the_version_that_shows_and_takes_what_kinds_have(wire, cloud):
+    wire.mocker.get(f"{NOVA}/flavors", json={"flavors": []})
+    wire.mocker.post(f"{NOVA}/flavors", json={"flavor": {"id": "f"}})
+    wire.mocker.put(f"{NOVA}/flavors/f", json={"flavor": {"id": "f"}})
+    wire.mocker.get(f"{NOVA}/flavors/f", json={"flavor": {"id": "f"}})
+    wire.mocker.delete(f"{NOVA}/flavors/f", status_code=202)
+    cloud.list_of(FLAVORS)
+    cloud.create_in(FLAVORS, {"name": "a"})
+    cloud.update_in(FLAVORS, "f", {"description": "a"})
+    assert cloud.read_from(FLAVORS, "f") == {"id": "f"}
+    cloud.delete_from(FLAVORS, "f")
+    asked = [r for r in wire.mocker.request_history if "/flavors" in r.path]
+    assert [r.headers["OpenStack-API-Version"] for r in asked] == ["compute 2.90"] * 5
+
+
+def test_what_has_no_wrapper_is_sent_as_it_is(wire, cloud):
+    wire.mocker.post(f"{NOVA}/flavors/f/action", json={"flavor_access": []})
+    action = Collection(Service.COMPUTE, "/flavors/f/action", "flavor_access", "")
+    assert cloud.create_in(action, {"addTenantAccess": {"tenant": "p"}}) == {"flavor_access": []}
+    assert wire.body("POST", f"{NOVA}/flavors/f/action") == {"addTenantAccess": {"tenant": "p"}}
+
+
+@pytest.mark.parametrize(
+    ("said", "right"),
+    [
+        ("You are not authorized to perform the requested action: identity:list_users.", "identity:list_users"),
+        (
+            "Policy doesn't allow os_compute_api:os-flavor-manage:create to be performed.",
+            "os_compute_api:os-flavor-manage:create",
+        ),
+    ],
+)
+def test_a_right_that_is_missing_is_named(wire, cloud, said, right):
+    wire.mocker.get(f"{ROOT}/identity/v3/users", status_code=403, json={"error": {"message": said}})
+    with pytest.raises(CloudError) as caught:
+        cloud.list_of(USERS)
+    assert caught.value.remedy.startswith(f"the user lacks the right {right}, ")
+
+
 def test_a_thing_is_created_once_even_if_the_answer_is_lost(wire, cloud):
     wire.mocker.post(f"{NEUTRON}/v2.0/routers", status_code=503)
     with pytest.raises(CloudUnavailable):

@@ -107,6 +107,11 @@ def cloud(glance) -> Iterator[OpenStackCloud]:
             self._told()
             glance.put(self)
 
+        def do_POST(self) -> None:
+            self._told()
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_error(glance.refuses)
+
         def do_PATCH(self) -> None:
             self._told()
             glance.patches.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
@@ -165,6 +170,13 @@ def test_data_that_did_not_arrive_is_not_sent_twice(cloud, glance, reading):
     with pytest.raises(CloudUnavailable, match="upload the data of image i1"):
         cloud.write_image("i1", reading, 60)
     assert len(puts(glance)) == 1
+
+
+def test_an_image_is_created_once_even_if_glance_is_busy(cloud, glance):
+    glance.refuses = 503
+    with pytest.raises(CloudUnavailable):
+        cloud.create_in(IMAGES, {"name": "web"})
+    assert [method for method, _, _ in glance.asked].count("POST") == 1
 
 
 def test_refused_data_has_the_services_status_and_a_remedy(cloud, glance, reading):

@@ -230,7 +230,7 @@ def test_a_disk_that_is_full_in_the_middle_leaves_nothing(run, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(blobs_module.os, "fsync", full)
         patched.setattr(blobs_module, "write_atomically", lambda *_: None)
-        patched.setattr("os_migrate.cli.resources.write_kind", lambda *_: None)
+        patched.setattr("os_migrate.kinds.write_atomically", lambda *_: None)
         ran = run("export", "images")
     assert ran.exit_code == 2
     assert "No space left on device" in ran.err
@@ -257,8 +257,7 @@ def test_what_has_no_data_that_could_leave_is_left_out_with_the_reason(run):
 
 def test_an_image_that_was_deactivated_since_keeps_its_place_and_its_data(run):
     exported(run)
-    run.source._raw_images()[image_of(run.source)["id"]]["status"] = "deactivated"
-    run.source._show(image_of(run.source)["id"])
+    run.source._turn(image_of(run.source)["id"], "deactivated")
     run.good("export", "images")
     assert list(run.params("images")) == ["web"]
     assert len(files(run)) == 1

@@ -11,11 +11,11 @@ import yaml
 
 from os_migrate.cli.app import Invocation, app, filter_of, invocation_of, reporting
 from os_migrate.cli.migration import Filters, Names
-from os_migrate.cli.resources import read_files
 from os_migrate.errors import PlanError, Problem
 from os_migrate.files.filters import select
 from os_migrate.files.mapping import read_mapping
 from os_migrate.files.workloads import DETACHED_VOLUMES_FILE, WORKLOADS_FILE, read_detached_volumes
+from os_migrate.kinds import read_files
 from os_migrate.mapping import Entry, Kind, NameMapping, references, references_of_volume
 from os_migrate.model import Flavor
 from os_migrate.plan import Inventory
@@ -99,7 +99,9 @@ def mapping(
     invocation = invocation_of(ctx)
     settings = invocation.settings()
     rules = read_mapping(settings.mapping_file)
-    resources = [] if names or filters else read_files(KINDS, settings, missing_is_fine=True)
+    resources = (
+        [] if names or filters else read_files(KINDS, lambda kind: settings.data_dir / kind.file, missing_is_fine=True)
+    )
     volumes = [] if names or filters else _detached_volumes(settings)
     only_others = bool(resources or volumes) and not (settings.data_dir / WORKLOADS_FILE).exists()
     workloads = [] if only_others else _chosen(settings, names or [], filters or [])

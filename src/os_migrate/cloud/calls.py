@@ -36,6 +36,9 @@ RETRYING_S = 60.0
 TIMEOUT_S = (10, 120)
 """To connect, and between bytes: Nova holds an attach request until its compute host has answered."""
 
+ONCE = {"connect_retries": 0, "status_code_retries": 0}
+"""For images the SDK has keystoneauth send a request again after a 503, a POST too: who tries again is decided here."""
+
 DATA_TIMEOUT_S = (10, 900)
 """The same for data: a store may have to fetch an image before its first byte, or to put it away after its last."""
 
@@ -232,9 +235,9 @@ class Api:
                 data=data,
                 headers=dict(BINARY),
                 timeout=DATA_TIMEOUT_S,
-                connect_retries=0,
                 skip_cache=True,
                 log=False,
+                **ONCE,
             )
             error = refusal(response, f"{self.name}: {doing}")
             if error:
@@ -283,6 +286,7 @@ class Api:
                 timeout=TIMEOUT_S,
                 skip_cache=True,
                 log=secret is None,
+                **ONCE,
             )
             error = refusal(response, f"{self.name}: {doing}", secret)
             if error:

@@ -173,7 +173,7 @@ def _one(plan: Import, events: Events, action: Action, act: Callable[[Import, Ac
 def _make_or_change(plan: Import, action: Action) -> str:
     if action.verb is Verb.CREATE:
         _make(plan, action)
-        return ", ".join(filter(None, ["created", action.resource.kind.lacks]))
+        return "created"
     if action.changes:
         _change(plan, action, action.changes)
         return "updated"

@@ -134,7 +134,7 @@ class Index:
             return CURRENT if domain_id else None
         self.things("domains")
         domain = self._things["domains"].get(domain_id)
-        return domain["name"] if domain else None
+        return str(domain["name"]) if domain else None
 
     def _is_own(self, project_name: str) -> bool:
         return project_name in {CURRENT, self.scope.project_name}

@@ -14,6 +14,7 @@ from os_migrate.workload import CURRENT
 
 KEYPAIR: Final = "openstack.compute.Keypair"
 COLLECTION: Final = Collection(Service.COMPUTE, "/os-keypairs", "keypairs", "keypair")
+OTHERS: Final = "key pairs of other users are in users_keypairs.yml, for an administrator"
 ONESELF: Final = {"name": CURRENT, "project_name": CURRENT, "domain_name": CURRENT}
 
 
@@ -46,10 +47,9 @@ class Oneself(Shape):
         """Yield a fault if it is somebody else."""
         yield from RefTo("users").faults(value, path)
         if isinstance(value, dict) and ref_of(value).name not in {CURRENT, None}:
-            yield Fault((*path, "name"), f"must be {CURRENT}, is {value['name']!r}", SEE_OTHERS)
+            yield Fault((*path, "name"), f"must be {CURRENT}, is {value['name']!r}", OTHERS)
 
 
-SEE_OTHERS: Final = "key pairs of other users are in users_keypairs.yml, for an administrator"
 PUBLIC_KEY: Final = Field("public_key", PublicKey("a public key", bare), required=True, write=Write.CREATE)
 NAME: Final = Field("name", TEXT, required=True, write=Write.CREATE, identifies=identity)
 TYPE: Final = Field("type", Text(choices=("ssh", "x509")), default="ssh", write=Write.CREATE)

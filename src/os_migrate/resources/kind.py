@@ -238,7 +238,7 @@ class Kind:
     within       a field that refers to what a resource is a part of: what else is in there is told at an import
     sent         a body as the service takes it
     make         creates one from a body
-    lacks        what a new one lacks, as its administrator is told
+    lacks        what new ones lack, as whoever imports them is told
     mapped_as    the section of the mapping for its names, where it isn't its own
     filter       the kind whose filter chooses, by the name that `filtered_by` says
     for_admin    only an administrator can use it: `all` leaves it out

@@ -30,7 +30,7 @@ USERS: Final = Kind(
     listed=of_all_domains,
     ours=anybodys,
     shown=complete,
-    lacks="without a password: they can't log in by one until they are given it",
+    lacks="have no password: they can't log in by one until an administrator gives it to them",
     for_admin=True,
     fields=(
         NAME,
