@@ -173,7 +173,10 @@ def test_files_of_os_migrate_1_0_5_load_and_import(admins):
     assert admins.good("import", *ADMINS_KINDS).splitlines() == ["5 same"]
     project = named(admins.destination, "projects", "osm_project")
     assert (project["domain_id"], project["parent_id"]) == ("default", "default")
-    assert named(admins.destination, "users", "osm_user")["default_project_id"] == project["id"]
+    user = named(admins.destination, "users", "osm_user")
+    assert user["default_project_id"] == admins.destination.scope().project_id
+    (assigned,) = admins.destination.identity["role_assignments"].values()
+    assert (assigned["scope"]["project"]["id"], assigned["user"]["id"]) == (project["id"], user["id"])
 
 
 # What differs -----------------------------------------------------------------------------------------------------------
