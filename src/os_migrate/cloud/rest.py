@@ -32,7 +32,7 @@ class Rest:
 
     def create_in(self, collection: Collection, body: Json) -> Json:
         """Create a thing, once: it is never sent twice."""
-        doing = f"create {_one(collection)} {body.get('name') or ''}".rstrip()
+        doing = f"create {_word(collection)} {body.get('name') or ''}".rstrip()
         answer = self._api.post(collection.service, collection.path, doing, _wrapped(collection, body))
         return _unwrapped(collection, answer.body)
 
@@ -41,14 +41,14 @@ class Rest:
         if collection.update == "JSON-PATCH":
             return self._patch(collection, thing_id, body)
         send = self._api.patch if collection.update == "PATCH" else self._api.put
-        doing = f"update {_one(collection)} {thing_id}"
+        doing = f"update {_word(collection)} {thing_id}"
         answer = send(collection.service, f"{collection.path}/{thing_id}", doing, _wrapped(collection, body))
         return _unwrapped(collection, answer)
 
     def _patch(self, collection: Collection, thing_id: str, body: Json) -> Json:
         """Change a thing by operations: which one a key takes depends on whether the thing has it, and null takes it away."""
         path = f"{collection.path}/{thing_id}"
-        doing = f"update {_one(collection)} {thing_id}"
+        doing = f"update {_word(collection)} {thing_id}"
         thing = self._api.get(collection.service, path, doing)
         operations: list[Json] = []
         for key, value in body.items():
@@ -61,7 +61,7 @@ class Rest:
 
     def act_on(self, collection: Collection, thing_id: str, action: str, body: Json) -> Json:
         """Put a body to an action of a thing."""
-        doing = f"{_words(action)}: {_one(collection)} {thing_id}"
+        doing = f"{_words(action)}: {_word(collection)} {thing_id}"
         return self._api.put(collection.service, f"{collection.path}/{thing_id}/{action}", doing, body)
 
     def delete_from(self, collection: Collection, thing_id: str) -> None:
@@ -70,7 +70,7 @@ class Rest:
             self._api.delete(
                 collection.service,
                 f"{collection.path}/{thing_id}",
-                f"delete {_one(collection)} {thing_id}",
+                f"delete {_word(collection)} {thing_id}",
             )
         except NotFound:
             return
@@ -85,7 +85,7 @@ def _unwrapped(collection: Collection, answer: Json) -> Json:
     return thing
 
 
-def _one(collection: Collection) -> str:
+def _word(collection: Collection) -> str:
     return _words(collection.one or collection.many.removesuffix("s"))
 
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from os_migrate.files.filters import listed
-from os_migrate.resources.kind import Kind, Unresolved, owner_of
+from os_migrate.resources.kind import Kind, Unresolved, list_all, owner_of
 from os_migrate.rest import Collection, Json, Rest, Scope
 from os_migrate.workload import CURRENT, Ref
 
@@ -40,9 +40,8 @@ class Index:
             if kind not in self._things:
                 known = self._kinds.get(kind)
                 query = known.query(self.scope.project_id) if known and not self._whole_cloud else {}
-                found = list(self._rest.list_of(self._collections[kind], query))
-                if known and known.also:
-                    found += self._rest.list_of(self._collections[kind], {**query, **known.also})
+                listed_by = known.listed if known else list_all
+                found = listed_by(self._rest, self._collections[kind], query)
                 self._things[kind] = {t["id"]: t for t in found if known is None or not known.hidden(t)}
             return list(self._things[kind].values())
 

@@ -188,6 +188,11 @@ def create(rest: Rest, collection: Collection, body: Json) -> Json:
     return rest.create_in(collection, body)
 
 
+def list_all(rest: Rest, collection: Collection, query: Mapping[str, str]) -> Sequence[Json]:
+    """List a collection as most are listed."""
+    return rest.list_of(collection, query)
+
+
 def of_project(project_id: str) -> Mapping[str, str]:
     """Return the query for what is the project's own."""
     return {"project_id": project_id}
@@ -217,7 +222,7 @@ class Kind:
     info         pairs of a key of `_info` and the API's
     label        what people call one
     query        what is asked for when its collection is listed
-    also         what is asked for besides: what a list leaves out
+    listed       lists it, where that takes more than one call; each thing has an `id`
     ours         whether a thing is the project's own
     hidden       whether a thing is no resource at all: a service made it for itself
     shown        a thing as the table is to see it
@@ -240,7 +245,7 @@ class Kind:
     migration: tuple[Field, ...] = ()
     label: Callable[[Mapping[str, object]], str] = named
     query: Callable[[str], Mapping[str, str]] = everything
-    also: Mapping[str, str] = field(default_factory=dict)
+    listed: Callable[[Rest, Collection, Mapping[str, str]], Sequence[Json]] = list_all
     ours: Callable[[Json, str], bool] = own
     hidden: Callable[[Json], bool] = lambda _: False
     shown: Callable[[Json], Json] = as_it_is
