@@ -330,6 +330,16 @@ def test_a_name_that_several_domains_have_is_refused_with_the_candidates(admins)
         index.id_of("users", Ref("alice", None, "partners"))
 
 
+def test_a_role_without_a_domain_is_one_of_the_whole_cloud(admins):
+    partners = named(admins.source, "domains", "partners")["id"]
+    everywhere = named(admins.source, "roles", "member")["id"]
+    admins.source.identity["roles"]["theirs"] = {"id": "theirs", "name": "member", "domain_id": partners}
+    index = Index(admins.source, catalog.KINDS, catalog.REFERRED)
+    assert index.id_of("roles", Ref("member")) == everywhere
+    assert index.id_of("roles", Ref("member", None, "partners")) == "theirs"
+    assert index.ref_to("roles", "theirs") == Ref("member", None, "partners")
+
+
 def test_a_name_that_is_auth_means_the_current_one(admins):
     index = Index(admins.source, catalog.KINDS, catalog.REFERRED)
     scope = admins.source.scope()
