@@ -1,4 +1,4 @@
-"""Many workloads, several at once: each in an attempt of its own; a failure stays with its workload.
+"""Many workloads or detached volumes, several at once: each in an attempt of its own; a failure stays with its workload.
 
 They begin in the order of the file, or the smallest first. One begins, and its server is stopped, only when a pair of conversion hosts
 has room for its disks: it doesn't wait in the middle, and it goes through that pair to its end.
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import partial
 
-from os_migrate import flow
+from os_migrate import detached, flow
 from os_migrate.errors import (
     HostError,
     Interrupted,
@@ -24,7 +24,7 @@ from os_migrate.errors import (
 from os_migrate.events import BatchStarted, Note, WorkloadEnded, WorkloadStarted
 from os_migrate.failure import error_fields
 from os_migrate.journal import Attempt, AttemptState, Journal
-from os_migrate.model import ServerId, Side
+from os_migrate.model import NO_SERVER, NO_VOLUME, ServerId, Side, VolumeId
 from os_migrate.nbd import HostedAttempt
 from os_migrate.pairs import disks_held, free_disks, pair_of
 from os_migrate.plan import Inventory
@@ -33,7 +33,7 @@ from os_migrate.preflight import Checked, check, take_inventory
 from os_migrate.report import WorkloadReport, report_file
 from os_migrate.run import Run, held, hold_of_cleanup, our_fault
 from os_migrate.settings import Settings
-from os_migrate.workload import Workload
+from os_migrate.workload import DetachedVolume, Subject
 from os_migrate.world import World
 
 
@@ -49,7 +49,10 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one workload. `error` is the first one; `later_error` what its undo, or a new migration after it, met."""
+    """What became of one workload, or of one detached volume; the other id is "".
+
+    `error` is the first one; `later_error` what its undo, or a new migration after it, met.
+    """
 
     server_id: ServerId
     name: str
@@ -59,6 +62,12 @@ class Outcome:
     seconds: float = 0.0
     report: WorkloadReport | None = None
     later_error: OSMigrateError | None = None
+    volume_id: VolumeId = NO_VOLUME
+
+    @property
+    def subject_id(self) -> str:
+        """Return the id in the source of what was to be migrated."""
+        return self.volume_id or self.server_id
 
     @property
     def errors(self) -> tuple[OSMigrateError, ...]:
@@ -77,6 +86,7 @@ class Outcome:
         """Return the outcome for machines."""
         return {
             "server_id": self.server_id,
+            "volume_id": self.volume_id,
             "name": self.name,
             "result": self.result,
             "detail": self.detail,
@@ -87,47 +97,51 @@ class Outcome:
         }
 
 
-def migrate(world: World, journal: Journal, workloads: Sequence[Workload], settings: Settings) -> list[Outcome]:
-    """Migrate workloads. All are checked before the first is touched.
+def migrate(world: World, journal: Journal, workloads: Sequence[Subject], settings: Settings) -> list[Outcome]:
+    """Migrate workloads, or detached volumes. All are checked before the first is touched.
 
     Raises:
         Interrupted: the operator stopped the run; what is open can be resumed.
     """
     checks = check(world, journal, workloads, settings)
-    outcomes = {c.workload.id: _refuse_or_skip(world, c) for c in checks.workloads}
+    outcomes: dict[str, Outcome | None] = {c.workload.id: _refuse_or_skip(world, c) for c in checks.workloads}
     for text in checks.unchecked:
         world.events.tell(Note(text=text))
 
-    def begin(workload: Workload, pair: int) -> Outcome:
-        attempt = journal.begin(workload.id, workload.name, destination=checks.inventory.project_id)
+    def begin(workload: Subject, pair: int) -> Outcome:
+        server_id, volume_id = ids_of(workload)
+        project_id = checks.inventory.project_id
+        attempt = journal.begin(server_id, workload.name, destination=project_id, volume_id=volume_id)
         run = Run(world.through(world.pairs[pair]), journal, attempt, settings)
         return carry_out(run, "migrate", partial(_forward, workload=workload, inventory=checks.inventory))
 
     ready = [c.workload for c in checks.workloads if outcomes[c.workload.id] is None]
     works = [Work(partial(begin, w), w.copied_disks) for w in ready]
     ended = _at_once(world, journal, settings, works)
-    outcomes.update({o.server_id: o for o in ended})
+    outcomes.update({o.subject_id: o for o in ended})
     return [o for w in workloads if (o := outcomes[w.id]) is not None]
 
 
 def resume(
-    world: World, journal: Journal, attempts: Sequence[Attempt], workloads: Sequence[Workload], settings: Settings
+    world: World, journal: Journal, attempts: Sequence[Attempt], workloads: Sequence[Subject], settings: Settings
 ) -> list[Outcome]:
     """Finish attempts that a crash or an interruption left open: forward, or back if they failed or were being undone.
 
     One whose source was used meanwhile is undone, and migrated anew.
 
     Raises:
-        UserError: a workload isn't in the file any more, or an attempt is finished, goes into another project, or is being
+        UserError: a workload isn't in its file any more, or an attempt is finished, goes into another project, or is being
             cleaned up elsewhere.
         Interrupted: the operator stopped the run again.
     """
     _refuse_finished(attempts)
     refuse_elsewhere(world, attempts)
-    by_id = {w.id: w for w in workloads}
-    missing = [a.name for a in attempts if a.state is AttemptState.RUNNING and a.server_id not in by_id]
+    by_id: dict[str, Subject] = {w.id: w for w in workloads}
+    missing = [a for a in attempts if a.state is AttemptState.RUNNING and a.subject_id not in by_id]
     if missing:
-        raise UserError(f"not in workloads.yml: {', '.join(missing)}", remedy="put them back, or `os-migrate rollback`")
+        file = "detached_volumes.yml" if missing[0].volume_id else "workloads.yml"
+        names = ", ".join(a.name for a in missing if bool(a.volume_id) is bool(missing[0].volume_id))
+        raise UserError(f"not in {file}: {names}", remedy="put them back, or `os-migrate rollback`")
     refuse_cleaned_up(world, attempts)
     inventory = take_inventory(world.destination) if any(a.state is AttemptState.RUNNING for a in attempts) else None
 
@@ -138,7 +152,7 @@ def resume(
             return carry_out(run, "resume", _finish)
         if attempt.state is not AttemptState.RUNNING or inventory is None:
             return carry_out(run, "roll back", _back)
-        workload = by_id[attempt.server_id]
+        workload = by_id[attempt.subject_id]
         outcome = carry_out(run, "resume", partial(_forward, workload=workload, inventory=inventory))
         if isinstance(outcome.error, SourceChanged) and outcome.result is Result.ROLLED_BACK:
             outcome = _migrate_anew(replace(here, other_pairs=()), journal, workload, settings, outcome)
@@ -154,15 +168,16 @@ def resume(
             pair = pair_of(world, attempt, steps)
         except OSMigrateError as error:
             if forward:
-                outcome = Outcome(attempt.server_id, attempt.name, Result.FAILED, str(error), error)
+                ids, told = (attempt.server_id, attempt.name), str(error)
+                outcome = Outcome(*ids, Result.FAILED, told, error, volume_id=attempt.volume_id)
                 refused.append(_tell_end(world, outcome))
                 continue
         back = 0 if pair is None else max(disks_held(steps).values(), default=0)
-        works.append(Work(partial(go_on, attempt), by_id[attempt.server_id].copied_disks if forward else back, pair))
+        works.append(Work(partial(go_on, attempt), by_id[attempt.subject_id].copied_disks if forward else back, pair))
     return [*_at_once(world, journal, settings, works, attempts), *refused]
 
 
-def _migrate_anew(world: World, journal: Journal, workload: Workload, settings: Settings, undone: Outcome) -> Outcome:
+def _migrate_anew(world: World, journal: Journal, workload: Subject, settings: Settings, undone: Outcome) -> Outcome:
     """Migrate a workload whose last attempt was undone just now; what keeps that from beginning stops nobody else."""
     try:
         (outcome,) = migrate(world, journal, [workload], settings)
@@ -268,21 +283,29 @@ def refuse_cleaned_up(world: World, attempts: Sequence[Attempt]) -> None:
 def _refuse_or_skip(world: World, checked: Checked) -> Outcome | None:
     """Return why a workload is not migrated in this run, or None."""
     workload = checked.workload
+    server_id, volume_id = ids_of(workload)
     if checked.skip:
-        return _tell_end(world, Outcome(workload.id, workload.name, Result.SKIPPED, checked.skip))
+        skipped = Outcome(server_id, workload.name, Result.SKIPPED, checked.skip, volume_id=volume_id)
+        return _tell_end(world, skipped)
     if checked.problems:
         error = PlanError(checked.problems)
-        return _tell_end(world, Outcome(workload.id, workload.name, Result.FAILED, str(error), error))
+        failed = Outcome(server_id, workload.name, Result.FAILED, str(error), error, volume_id=volume_id)
+        return _tell_end(world, failed)
     for text in checked.warnings:
         world.events.tell(Note(workload=workload.id, text=text, warning=True))
     return None
+
+
+def ids_of(workload: Subject) -> tuple[ServerId, VolumeId]:
+    """Return the ids that an attempt has of what it migrates."""
+    return (NO_SERVER, workload.id) if isinstance(workload, DetachedVolume) else (workload.id, NO_VOLUME)
 
 
 def carry_out(run: Run, activity: str, act: Callable[[Run], Outcome]) -> Outcome:
     """Run `act`, and turn whatever it raises into an outcome, undoing what isn't committed."""
     world, attempt = run.world, run.attempt
     world.events.tell(
-        WorkloadStarted(workload=attempt.server_id, name=attempt.name, attempt=attempt.id, activity=activity)
+        WorkloadStarted(workload=attempt.subject_id, name=attempt.name, attempt=attempt.id, activity=activity)
     )
     began = time.monotonic()
     with held(world, attempt.id):
@@ -292,11 +315,14 @@ def carry_out(run: Run, activity: str, act: Callable[[Run], Outcome]) -> Outcome
             outcome = _fail(run, error)
         except Exception as error:  # noqa: BLE001 (the runner: a fault of ours must not leave a server off either)
             outcome = _fail(run, our_fault(error))
-    return _tell_end(world, outcome, time.monotonic() - began)
+    return _tell_end(world, replace(outcome, volume_id=attempt.volume_id), time.monotonic() - began)
 
 
-def _forward(run: Run, workload: Workload, inventory: Inventory) -> Outcome:
-    flow.migrate(run, workload, inventory)
+def _forward(run: Run, workload: Subject, inventory: Inventory) -> Outcome:
+    if isinstance(workload, DetachedVolume):
+        detached.migrate(run, workload)
+    else:
+        flow.migrate(run, workload, inventory)
     return _migrated(run)
 
 
@@ -307,7 +333,12 @@ def _finish(run: Run) -> Outcome:
 
 def _migrated(run: Run) -> Outcome:
     proof = flow.proof_of(run)
-    detail = f"server {proof.destination_server_id}; proof in {report_file(proof, run.settings.data_dir)}"
+    made = (
+        f"volume {proof.disks[0].destination_volume_id}"
+        if proof.source_volume_id
+        else f"server {proof.destination_server_id}"
+    )
+    detail = f"{made}; proof in {report_file(proof, run.settings.data_dir)}"
     return Outcome(run.attempt.server_id, run.attempt.name, Result.MIGRATED, detail, report=proof)
 
 
@@ -329,7 +360,7 @@ def _fail(run: Run, error: OSMigrateError) -> Outcome:
     if not run.settings.workloads.cleanup_on_failure:
         run.enter(AttemptState.FAILED, str(error))
         run.world.events.tell(
-            Note(workload=attempt.server_id, text=f"left as it is: `os-migrate rollback {attempt.id}`")
+            Note(workload=attempt.subject_id, text=f"left as it is: `os-migrate rollback {attempt.id}`")
         )
         return Outcome(attempt.server_id, attempt.name, Result.FAILED, str(error), error)
     try:
@@ -350,7 +381,7 @@ def _standing(run: Run, error: OSMigrateError) -> str:
 
 def _tell_end(world: World, outcome: Outcome, seconds: float = 0.0) -> Outcome:
     event = WorkloadEnded(
-        workload=outcome.server_id,
+        workload=outcome.subject_id,
         name=outcome.name,
         outcome=outcome.result,
         detail=outcome.detail,

@@ -1,7 +1,8 @@
 """What attempts left behind, read back from the clouds and the hosts alone: for when a journal is lost, or its machine is.
 
     find        tags, loans and units ──> for each attempt its effects, as the steps that undo them
-    clean_up    an attempt whose twin has run is finished; any other is rolled back, as with its journal (`flow`)
+    clean_up    an attempt whose twin has run is finished, and one whose copy of a detached volume is whole; any other is rolled
+                back, as with its journal (`flow`)
 
 What was read goes into a journal that lasts as long as the command: whatever stops it, all can be read again.
 """
@@ -20,6 +21,8 @@ from os_migrate.errors import HostError, Interrupted
 from os_migrate.events import Note
 from os_migrate.journal import AttemptState, Journal, StepState
 from os_migrate.model import (
+    NO_SERVER,
+    NO_VOLUME,
     AttemptId,
     FloatingIp,
     Image,
@@ -34,6 +37,7 @@ from os_migrate.model import (
     Tag,
     Tagged,
     Volume,
+    VolumeId,
     tag_of,
 )
 from os_migrate.nbd import HostedAttempt, job_of
@@ -42,6 +46,7 @@ from os_migrate.resources.workload import is_conversion_host
 from os_migrate.run import Run, hold_of_cleanup
 from os_migrate.settings import Settings
 from os_migrate.step import Step
+from os_migrate.steps.detached import KeepVolume, MarkVolume
 from os_migrate.steps.network import CreateFloatingIp, CreatePort
 from os_migrate.steps.rest import VOLUME_MOVES
 from os_migrate.steps.servers import CreateServer, MarkServer, SnapshotServer, StopServer
@@ -60,7 +65,10 @@ Effect = tuple[Step[Any], str]
 
 @dataclass(frozen=True)
 class Found:
-    """What an attempt left. `busy` says why it is left alone, `problem` what a person has to mend before."""
+    """What an attempt left, of a server or of a detached volume. `busy` says why it is left alone, `problem` what a person has to mend before.
+
+    `copy` is that of a detached volume, if it is whole.
+    """
 
     attempt: AttemptId
     server_id: ServerId
@@ -69,6 +77,18 @@ class Found:
     twin: ServerId | None = None
     busy: str = ""
     problem: str = ""
+    volume_id: VolumeId = NO_VOLUME
+    copy: VolumeId | None = None
+
+    @property
+    def subject_id(self) -> str:
+        """Return the id in the source of what was to be migrated; "" if nothing there tells."""
+        return self.volume_id or self.server_id
+
+    @property
+    def arrived(self) -> str:
+        """Say what of the destination stays, if it does."""
+        return f"server {self.twin}" if self.twin else f"volume {self.copy}" if self.copy else ""
 
     @property
     def ready(self) -> bool:
@@ -82,7 +102,7 @@ class Found:
 
     def _kept(self, step: Step[Any]) -> bool:
         kept = isinstance(step, CreateServer | CreatePort | CreateFloatingIp | StopServer)
-        return self.twin is not None and (kept or (isinstance(step, CreateVolume) and step.side is Side.DESTINATION))
+        return bool(self.arrived) and (kept or (isinstance(step, CreateVolume) and step.side is Side.DESTINATION))
 
 
 def find(world: World, open_here: Collection[AttemptId], *, although_held: Collection[AttemptId] = ()) -> list[Found]:
@@ -138,15 +158,15 @@ def _hold(world: World, found: Sequence[Found]) -> None:
 
 
 def _clean_up(world: World, journal: Journal, found: Found, settings: Settings, _lane: int) -> Outcome:
-    attempt = journal.begin(found.server_id, found.name, found.attempt)
+    attempt = journal.begin(found.server_id, found.name, found.attempt, volume_id=found.volume_id)
     for step, handle in found.effects:
         journal.start(attempt.id, step)
         journal.record(attempt.id, step, StepState.MADE, handle)
     run = Run(world, journal, attempt, settings, again=AGAIN)
-    if found.twin is None:
+    if not found.arrived:
         return carry_out(run, "clean up", _back)
     run.enter(AttemptState.COMMITTED)
-    return carry_out(run, "clean up", partial(_finish, twin=found.twin))
+    return carry_out(run, "clean up", partial(_finish, found=found))
 
 
 def _back(run: Run) -> Outcome:
@@ -154,11 +174,13 @@ def _back(run: Run) -> Outcome:
     return Outcome(run.attempt.server_id, run.attempt.name, Result.ROLLED_BACK, "as it was before")
 
 
-def _finish(run: Run, twin: ServerId) -> Outcome:
+def _finish(run: Run, found: Found) -> Outcome:
     flow.finish_found(run)
     doubt = "it may lack floating IPs, and what its ports are to have: compare it with workloads.yml"
-    run.world.events.tell(Note(workload=run.attempt.server_id, text=f"server {twin}: {doubt}", warning=True))
-    return Outcome(run.attempt.server_id, run.attempt.name, Result.MIGRATED, f"server {twin}; {doubt}")
+    if found.twin is None:
+        doubt = "it is whole, and its report is lost"
+    run.world.events.tell(Note(workload=found.subject_id, text=f"{found.arrived}: {doubt}", warning=True))
+    return Outcome(run.attempt.server_id, run.attempt.name, Result.MIGRATED, f"{found.arrived}; {doubt}")
 
 
 # What is there ---------------------------------------------------------------------------------------------------------
@@ -261,9 +283,13 @@ def _found(
 ) -> Found:
     effects = (*_source_effects(attempt, source), *_destination_effects(attempt, destination))
     steps = [step for step, _ in effects]
-    server_id = next((s.server_id for s in steps if isinstance(s, MarkServer | DetachVolume)), ServerId(""))
-    name = next((s.name for s in source.servers if s.id == server_id), "")
-    twins = sorted(_twins(attempt, destination))
+    server_id = next((s.server_id for s in steps if isinstance(s, MarkServer | DetachVolume)), NO_SERVER)
+    copies = [v for tag, v in destination.of(attempt, Volume) if tag.step.startswith(f"{KeepVolume.__name__}:")]
+    origins = [VolumeId(v.metadata.get(Tag.ORIGIN_KEY, "")) for v in copies]
+    volume_id = next((s.volume_id for s in steps if isinstance(s, MarkVolume)), next(iter(origins), NO_VOLUME))
+    things: list[Server | Volume] = [*source.servers, *source.volumes]
+    name = next((thing.name for thing in things if thing.id in {server_id, volume_id}), "")
+    twins = [] if volume_id else sorted(_twins(attempt, destination))
     busy = problem = ""
     force = f"`{AGAIN} {attempt} --force`"
     if attempt in open_here:
@@ -278,11 +304,14 @@ def _found(
         problem = f"servers {' and '.join(twins)} both have run: delete one, or take the tags off it"
     elif attempt not in although_held and (strange := _strange_origin(twins, source, destination)):
         problem = f"its source server {strange} isn't in this source project: use the credentials for its own; if it was deleted: {force}"
+    elif attempt not in although_held and (lost := set(origins) - {v.id for v in source.volumes}):
+        problem = f"its source volume {min(lost)} isn't in this source project: use the credentials for its own; if it was deleted: {force}"
     elif astray := [v.id for v in source.volumes if _is_astray(v, attempt, source)]:
         problem = f"volumes {', '.join(astray)} of its server are attached to another server now: detach them there"
     elif twins and any(s.id == server_id and s.status is not ServerStatus.SHUTOFF for s in source.servers):
         problem = f"its source server runs too: stop that to keep {twins[0]}, or delete {twins[0]} to keep that"
-    return Found(attempt, server_id, name, effects, twins[0] if twins else None, busy, problem)
+    twin, copy = next(iter(twins), None), copies[0].id if copies else None
+    return Found(attempt, server_id, name, effects, twin, busy, problem, volume_id, copy)
 
 
 def _is_held(attempt: AttemptId, *looks: _Look) -> bool:
@@ -309,7 +338,7 @@ def _strange_origin(twins: Collection[ServerId], source: _Look, destination: _Lo
 
 def _is_astray(volume: Volume, attempt: AttemptId, look: _Look) -> bool:
     loan = Loan.of(volume)
-    if loan is None or loan.attempt != attempt:
+    if loan is None or loan.attempt != attempt or not loan.server_id:  # a detached volume need not go back anywhere
         return False
     return any(a.server_id not in look.hosts | {loan.server_id} for a in volume.attachments)
 
@@ -332,6 +361,9 @@ def _source_effects(attempt: AttemptId, look: _Look) -> Iterator[Effect]:
         yield step, volume.id
     lent = [(volume, loan) for volume in look.volumes if (loan := Loan.of(volume)) and loan.attempt == attempt]
     for volume, loan in sorted(lent, key=lambda pair: (len(pair[1].device), pair[1].device), reverse=True):
+        if not loan.server_id:
+            yield MarkVolume("source", volume.id), volume.id
+            continue
         detach = DetachVolume(loan.device, loan.server_id, volume.id, loan.device, loan.delete_on_termination)
         yield detach, volume.id
     yield from _at_host(Side.SOURCE, attempt, look, [*(volume for _, volume in made), *(volume for volume, _ in lent)])

@@ -14,7 +14,7 @@ from typing import Final
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Anything worth telling. `workload` is the source server's id, or "" for what belongs to no workload."""
+    """Anything worth telling. `workload` is the source server's id, or that of a detached volume; "" for what belongs to neither."""
 
     workload: str = ""
 

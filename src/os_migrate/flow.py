@@ -18,27 +18,13 @@ returned then, so a stage calls the one before it for what it needs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from os_migrate.bring import bring_local_disk, bring_volume
-from os_migrate.errors import DigestMismatch, SourceChanged
+from os_migrate.errors import SourceChanged
 from os_migrate.events import Note
 from os_migrate.journal import AttemptState
 from os_migrate.model import Loan, Nic, ServerGroupId, ServerId, Side, VolumeId, VolumeSpec
-from os_migrate.nbd import (
-    Compression,
-    CopyJob,
-    CopyResult,
-    Coverage,
-    Depth,
-    ExportJob,
-    Job,
-    ScanJob,
-    ScanResult,
-    SendJob,
-    TunnelJob,
-)
 from os_migrate.plan import Inventory, Target, source_problems
 from os_migrate.report import WorkloadReport, report, write_report
 from os_migrate.run import Run
@@ -54,31 +40,12 @@ from os_migrate.steps.servers import (
     SurveySource,
 )
 from os_migrate.steps.states import LockTwin, StopTwin, UnlockServer
-from os_migrate.steps.transfer import AwaitJob, ReadTools, StartJob
-from os_migrate.steps.volumes import AttachVolume, CreateVolume, DetachVolume
+from os_migrate.steps.volumes import DetachVolume
 from os_migrate.survey import Disk, Survey, used_since
 from os_migrate.tags import sweep, untag
+from os_migrate.transfer import Copied, Exported, export, hold_hosts, transfer
 from os_migrate.twin import boot_volume_name, is_to_be_dressed, server_spec, volume_spec
 from os_migrate.workload import PortCreationMode, Workload
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A disk of the source, readable by the destination host. `volume_id` is what is attached to the source host."""
-
-    disk: Disk
-    volume_id: VolumeId
-    size_gib: int
-    image_metadata: tuple[tuple[str, str], ...]
-    scan: ScanResult
-
-
-@dataclass(frozen=True)
-class Copied:
-    """A disk in the destination, proven equal to its source unless the operator wants no proof."""
-
-    disk: Disk
-    volume_id: VolumeId
 
 
 def migrate(run: Run, workload: Workload, inventory: Inventory) -> ServerId:
@@ -105,9 +72,8 @@ def stop_source(run: Run, workload: Workload) -> None:
     Before that both hosts must answer, and hold the attempt for as long as this process lives: see `cleanup`.
     """
     with run.stage("stop source"):
-        for side in Side if workload.copies else ():
-            run.patiently("hold", partial(_hold, run, side))
-            run.perform(ReadTools(side, side))
+        if workload.copies:
+            hold_hosts(run)
         survey = _survey(run, workload)
         if survey.was_locked and run.settings.workloads.unlock_before_migration:
             run.perform(UnlockServer("source", workload.id))
@@ -150,15 +116,7 @@ def export_volumes(run: Run, workload: Workload) -> tuple[Exported, ...]:
             if disk.volume_id is not None and not disk.is_boot:
                 detach = DetachVolume(disk.device, workload.id, disk.volume_id, disk.device, disk.delete_on_termination)
                 at_host[disk.device] = run.perform(detach)
-        for disk in disks:
-            attach = AttachVolume(
-                f"source {disk.device}", Side.SOURCE, _host_id(run, Side.SOURCE), at_host[disk.device]
-            )
-            run.perform(attach)
-        scans = _scan(run, Side.SOURCE, [(d.device, at_host[d.device]) for d in disks])
-        for disk in disks:
-            run.perform(_start(run, f"export {disk.device}", Side.SOURCE, _server(run, at_host[disk.device])))
-        return tuple(_exported(run, d, at_host[d.device], scans[d.device]) for d in disks)
+        return export(run, disks, at_host)
 
 
 def transfer_volumes(run: Run, workload: Workload, exported: Sequence[Exported]) -> tuple[Copied, ...]:
@@ -170,26 +128,9 @@ def transfer_volumes(run: Run, workload: Workload, exported: Sequence[Exported])
     with run.stage("transfer volumes"):
         if not exported:
             return ()
-        created = {
-            e.disk.device: run.perform(
-                CreateVolume(
-                    f"destination {e.disk.device}", Side.DESTINATION, e.disk.device, _volume_spec(run, workload, e)
-                )
-            )
-            for e in exported
-        }
-        for e in exported:
-            host_id = _host_id(run, Side.DESTINATION)
-            step = AttachVolume(f"destination {e.disk.device}", Side.DESTINATION, host_id, created[e.disk.device])
-            run.perform(step)
-        _connect(run, [e.volume_id for e in exported])
-        copies = _copy(run, exported, created)
-        if run.settings.transfer.proof:
-            scans = _scan(run, Side.DESTINATION, [(device, created[device]) for device in copies])
-            for e in exported:
-                _prove(e, created[e.disk.device], copies[e.disk.device], scans[e.disk.device])
+        copied = transfer(run, exported, partial(_volume_spec, run, workload))
         run.undo(Lasts.TRANSFER)
-        return tuple(Copied(e.disk, created[e.disk.device]) for e in exported)
+        return copied
 
 
 def create_instance(run: Run, workload: Workload, target: Target, copied: Sequence[Copied]) -> ServerId:
@@ -255,10 +196,6 @@ def roll_back(run: Run, cause: str | None = None) -> None:
 # The source ------------------------------------------------------------------------------------------------------------
 
 
-def _hold(run: Run, side: Side, _tries: int) -> None:
-    run.world.host(side).hold(run.attempt.id)
-
-
 def _survey(run: Run, workload: Workload) -> Survey:
     return run.perform(SurveySource("source", workload.id))
 
@@ -279,14 +216,6 @@ def _is_copied(disk: Disk, workload: Workload) -> bool:
     return workload.migration.data_copy and (workload.migration.boot_disk_copy or not disk.is_boot)
 
 
-def _host_id(run: Run, side: Side) -> ServerId:
-    return run.world.host(side).server_id
-
-
-def _start(run: Run, subject: str, side: Side, job: Job) -> StartJob:
-    return StartJob(subject, side, job, _host_id(run, side))
-
-
 def _bring_boot_disk(run: Run, workload: Workload, disk: Disk) -> VolumeId:
     """Make a temporary volume with the boot disk's bytes: the disk itself stays where it is."""
     name = boot_volume_name(workload, run.settings.workloads.boot_volume_prefix)
@@ -295,92 +224,12 @@ def _bring_boot_disk(run: Run, workload: Workload, disk: Disk) -> VolumeId:
     return bring_local_disk(run, workload.id, "boot disk", disk.device, name)
 
 
-def _scan(run: Run, side: Side, volumes: Sequence[tuple[str, VolumeId]]) -> dict[str, ScanResult]:
-    transfer = run.settings.transfer
-    activity, coverage, depth = "verify", Coverage.COPIED, Depth.DIGEST
-    if side is Side.SOURCE:
-        activity, coverage, depth = "scan", transfer.sparsify, Depth.DIGEST if transfer.proof else Depth.ZEROES
-        if _streams(run):
-            depth = Depth.NOTHING
-    units = []
-    for device, volume_id in volumes:
-        job = ScanJob(run.attempt.id, volume_id, coverage, depth, transfer.sparsify_timeout_s)
-        units.append((device, run.perform(_start(run, f"{activity} {device}", side, job))))
-    scans: dict[str, ScanResult] = {}
-    for device, unit in units:
-        result = run.perform(AwaitJob(f"{activity} {device}", side, unit, device, activity, run.attempt.server_id))
-        assert isinstance(result, ScanResult), "a scan returns that"
-        scans[device] = result
-    return scans
-
-
-def _server(run: Run, volume_id: VolumeId) -> Job:
-    """Return what serves a volume to the destination host."""
-    if _streams(run):
-        return SendJob(run.attempt.id, volume_id, with_digest=run.settings.transfer.proof)
-    return ExportJob(run.attempt.id, volume_id)
-
-
-def _streams(run: Run) -> bool:
-    return run.settings.transfer.compression is not Compression.NONE
-
-
-def _exported(run: Run, disk: Disk, volume_id: VolumeId, scan: ScanResult) -> Exported:
-    volume = run.world.source.volume(volume_id)
-    return Exported(disk, volume_id, volume.size_gib, tuple(sorted(volume.image_metadata.items())), scan)
-
-
 # The destination -------------------------------------------------------------------------------------------------------
 
 
 def _volume_spec(run: Run, workload: Workload, exported: Exported) -> VolumeSpec:
     prefix = run.settings.workloads.boot_volume_prefix
     return volume_spec(workload, exported.disk, exported.size_gib, dict(exported.image_metadata), prefix)
-
-
-def _connect(run: Run, volume_ids: Sequence[VolumeId]) -> None:
-    """Forward all exports, over as many connections as are wanted: one keeps no more than one core of each host busy."""
-    source_host = run.world.host(Side.SOURCE)
-    connections = min(run.settings.transfer.connections, len(volume_ids))
-    for number in range(connections):
-        tunnel = TunnelJob(
-            run.attempt.id,
-            tuple(volume_ids[number::connections]),
-            user=run.settings.conversion.ssh_user,
-            address=source_host.address,
-            host_key_alias=source_host.server_id,
-            number=number,
-            streams=_streams(run),
-            limit_bytes_s=run.settings.limit_bytes_s,
-        )
-        run.perform(_start(run, "tunnel" if number == 0 else f"tunnel {number}", Side.DESTINATION, tunnel))
-
-
-def _copy(run: Run, exported: Sequence[Exported], created: dict[str, VolumeId]) -> dict[str, CopyResult]:
-    units = []
-    for e in exported:
-        compression = run.settings.transfer.compression
-        job = CopyJob(run.attempt.id, e.volume_id, created[e.disk.device], compression)
-        units.append((e.disk.device, run.perform(_start(run, f"copy {e.disk.device}", Side.DESTINATION, job))))
-    copies: dict[str, CopyResult] = {}
-    for device, unit in units:
-        done = run.perform(AwaitJob(f"copy {device}", Side.DESTINATION, unit, device, "copy", run.attempt.server_id))
-        assert isinstance(done, CopyResult), "a copy returns that"
-        copies[device] = done
-        if done.reason:
-            text = f"copy of {device} by {done.method}: {done.reason}"
-            run.world.events.tell(Note(workload=run.attempt.server_id, text=text))
-    return copies
-
-
-def _prove(exported: Exported, volume_id: VolumeId, copy: CopyResult, scan: ScanResult) -> None:
-    source = copy.sent or exported.scan
-    if scan.digest != source.digest:
-        raise DigestMismatch(
-            f"{exported.disk.device}: the copy {volume_id} is not equal to its source {exported.volume_id}:"
-            f" {scan.digest} is not {source.digest}",
-            remedy="nothing of it is kept; check the destination's storage, then migrate again",
-        )
 
 
 def _nic(run: Run, workload: Workload, target: Target, number: int) -> Nic:

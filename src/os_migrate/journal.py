@@ -1,6 +1,6 @@
 """The journal: what every attempt was about to do and has done, in SQLite, durable before the deed.
 
-    attempt   one try to migrate one workload. A failed attempt is undone, never continued; a retry is a new one.
+    attempt   one try to migrate one workload, or one detached volume. A failed attempt is undone, never continued; a retry is a new one.
         running ──> committed ──> migrated        committed: the twin runs, what remains is cleaning up
            └──> (failed ──>) rolling back ──> rolled back      failed: left as it is, on the operator's wish
     step      started ──> made (its handle is known) ──> done (whole) ──> undone
@@ -30,17 +30,17 @@ from cattrs.preconf.json import make_converter
 from cattrs.strategies import configure_tagged_union
 
 from os_migrate.errors import JournalFailed, UserError
-from os_migrate.model import AttemptId, ServerId
+from os_migrate.model import NO_VOLUME, AttemptId, ServerId, VolumeId
 from os_migrate.nbd import Job, JobResult
 from os_migrate.step import STEPS, Reading, Step
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 SCHEMA = """
 CREATE TABLE attempts (
     id TEXT PRIMARY KEY, server_id TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
     stage TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '', started REAL NOT NULL, ended REAL,
-    destination TEXT NOT NULL DEFAULT ''
+    destination TEXT NOT NULL DEFAULT '', volume_id TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE TABLE steps (
     attempt TEXT NOT NULL REFERENCES attempts (id), number INTEGER NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL,
@@ -53,7 +53,9 @@ CREATE TABLE stages (
 ) STRICT;
 """
 
-FROM_VERSION_1 = "ALTER TABLE attempts ADD COLUMN destination TEXT NOT NULL DEFAULT '';"
+FROM_VERSION_2 = "ALTER TABLE attempts ADD COLUMN volume_id TEXT NOT NULL DEFAULT '';"
+FROM_VERSION_1 = f"ALTER TABLE attempts ADD COLUMN destination TEXT NOT NULL DEFAULT ''; {FROM_VERSION_2}"
+UPGRADES = {0: SCHEMA, 1: FROM_VERSION_1, 2: FROM_VERSION_2}
 
 _codec = make_converter()
 _codec.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
@@ -88,7 +90,7 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try to migrate one workload. Times are seconds since the epoch.
+    """One try to migrate one workload, or one detached volume; the other id is "". Times are seconds since the epoch.
 
     `destination` is the project it migrates into; "" if it began when that wasn't recorded yet.
     """
@@ -102,6 +104,12 @@ class Attempt:
     started: float
     ended: float | None
     destination: str = ""
+    volume_id: VolumeId = NO_VOLUME
+
+    @property
+    def subject_id(self) -> str:
+        """Return the id in the source of what is migrated."""
+        return self.volume_id or self.server_id
 
 
 @dataclass(frozen=True)
@@ -144,11 +152,9 @@ class Journal:
             self._sync_from_now_on(on=True)
             self._db.execute("PRAGMA foreign_keys=ON")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
-            elif version == 1:
-                self._db.executescript(f"BEGIN; {FROM_VERSION_1} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
-        if version not in {0, 1, SCHEMA_VERSION}:
+            if version in UPGRADES:
+                self._db.executescript(f"BEGIN; {UPGRADES[version]} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        if version not in {*UPGRADES, SCHEMA_VERSION}:
             raise UserError(
                 f"{path} was written by another version of OS Migrate (schema {version}, ours is {SCHEMA_VERSION})",
                 remedy="finish or roll back what is open with that version, then move the file away",
@@ -160,13 +166,19 @@ class Journal:
 
     # Attempts ------------------------------------------------------------------------------------------------------
     def begin(
-        self, server_id: ServerId, name: str, attempt: AttemptId | None = None, *, destination: str = ""
+        self,
+        server_id: ServerId,
+        name: str,
+        attempt: AttemptId | None = None,
+        *,
+        destination: str = "",
+        volume_id: VolumeId = NO_VOLUME,
     ) -> Attempt:
-        """Open an attempt: a new one, or one that was begun elsewhere."""
+        """Open an attempt: a new one, or one that was begun elsewhere; that of a detached volume has no server."""
         attempt = attempt or AttemptId(secrets.token_hex(5))
         self._write(
-            "INSERT INTO attempts (id, server_id, name, state, started, destination) VALUES (?, ?, ?, ?, ?, ?)",
-            (attempt, server_id, name, AttemptState.RUNNING, self._now(), destination),
+            "INSERT INTO attempts (id, server_id, name, state, started, destination, volume_id) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (attempt, server_id, name, AttemptState.RUNNING, self._now(), destination, volume_id),
         )
         return self.attempt(attempt)
 
@@ -177,11 +189,11 @@ class Journal:
             raise UserError(f"no attempt {attempt!r} in the journal", remedy="`os-migrate status` lists them")
         return found[0]
 
-    def attempts(self, server_id: ServerId | None = None) -> list[Attempt]:
-        """Return all attempts, or those of one workload, oldest first."""
-        if server_id is None:
+    def attempts(self, subject_id: str | None = None) -> list[Attempt]:
+        """Return all attempts, or those of one server or detached volume, oldest first."""
+        if subject_id is None:
             return self._attempts("", ())
-        return self._attempts("WHERE server_id = ?", (server_id,))
+        return self._attempts("WHERE ? IN (server_id, volume_id)", (subject_id,))
 
     def unfinished(self) -> list[Attempt]:
         """Return the attempts that are in no final state, oldest first."""
@@ -211,7 +223,7 @@ class Journal:
             return dict(self._db.execute(sql, (attempt,)).fetchall())
 
     def _attempts(self, where: str, values: tuple[str, ...]) -> list[Attempt]:
-        names = "id, server_id, name, state, stage, error, started, ended, destination"
+        names = "id, server_id, name, state, stage, error, started, ended, destination, volume_id"
         sql = f"SELECT {names} FROM attempts {where} ORDER BY rowid"  # noqa: S608 (our own text)
         with self._lock:
             rows = self._db.execute(sql, values).fetchall()

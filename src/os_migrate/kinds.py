@@ -13,9 +13,9 @@ from os_migrate.files.blobs import Blobs
 from os_migrate.files.durable import write_atomically
 from os_migrate.files.filters import select, select_any
 from os_migrate.files.resourcefile import Merged, merge
-from os_migrate.files.workloads import read_workloads
+from os_migrate.files.workloads import read_detached_volumes, read_workloads
 from os_migrate.model import Side
-from os_migrate.resources.catalog import KINDS, WORKLOADS
+from os_migrate.resources.catalog import DETACHED_VOLUMES, KINDS, WORKLOADS
 from os_migrate.resources.checking import dangling, nameless, twice
 from os_migrate.resources.compare import Action, Verb
 from os_migrate.resources.exporting import Found, Wish, export
@@ -26,6 +26,7 @@ from os_migrate.resources.importing import Contents, Done, carry_out, prepare
 from os_migrate.resources.kind import Kind, Resource
 from os_migrate.rest import ImageData
 from os_migrate.settings import NameFilter, Settings
+from os_migrate.workload import Subject
 from os_migrate.world import Clock, Cloud, SystemClock
 
 INFRASTRUCTURE: Final = {
@@ -36,6 +37,12 @@ INFRASTRUCTURE: Final = {
     "keypairs": "keypair_name",
 }
 """The kinds of which `hosts deploy` makes one, and the settings that name it."""
+
+READERS: Final[Mapping[str, Callable[[Path], Sequence[Subject]]]] = {
+    WORKLOADS: read_workloads,
+    DETACHED_VOLUMES: read_detached_volumes,
+}
+"""What reads the files of what is copied."""
 
 FileOf = Callable[[Kind], Path]
 """Say where a kind's resources are."""
@@ -167,11 +174,16 @@ class Checked:
 
 
 def check_files(
-    kinds: Sequence[Kind], file_of: FileOf, *, named: AbstractSet[str], workloads: Path | None, dangle: bool = True
+    kinds: Sequence[Kind],
+    file_of: FileOf,
+    *,
+    named: AbstractSet[str],
+    copied: Mapping[str, Path],
+    dangle: bool = True,
 ) -> Checked:
     """Check the files of kinds against one another: those that are `named` must be there, the others are what they may refer to.
 
-    Without `dangle`, references to what no file has are left to a cloud.
+    `copied` are the files to check of servers and detached volumes, by the word of `resources.catalog`. Without `dangle`, references to what no file has are left to a cloud.
     """
     resources: list[Resource] = []
     problems: list[Problem] = []
@@ -188,11 +200,12 @@ def check_files(
             counts[kind.name] = len(of_kind)
     mine = [resource for resource in resources if resource.kind in kinds]
     problems += [*twice(mine), *nameless(mine)]
-    if workloads is not None and (WORKLOADS in named or workloads.exists()):
-        try:
-            counts[WORKLOADS] = len(read_workloads(workloads))
-        except PlanError as error:
-            problems += error.problems
+    for name, file in copied.items():
+        if name in named or file.exists():
+            try:
+                counts[name] = len(READERS[name](file))
+            except PlanError as error:
+                problems += error.problems
     if dangle:
         problems += [p for p in dangling(resources, KINDS) if p.where in {resource.where for resource in mine}]
     return Checked(mine, counts, problems)

@@ -8,7 +8,7 @@ from typing import Final
 
 from os_migrate.model import Flavor, Server, Volume, VolumeType
 from os_migrate.sizes import Finding
-from os_migrate.workload import EncryptedVolumes, Loss, PortCreationMode, Workload
+from os_migrate.workload import EncryptedVolumes, Loss, MigrationParams, PortCreationMode, VolumeMigration, Workload
 
 ANY_VNIC: Final = {None, "", "normal"}
 
@@ -23,16 +23,21 @@ def lost_of_source(workload: Workload, server: Server, volumes: Iterable[Volume]
     if not workload.migration.data_copy:
         return
     for volume in volumes:
-        what = f"volume {volume.name or volume.id}"
         if volume.multiattach and len(volume.attachments) > 1:
-            yield f"{what} is attached to other servers too", "detach it there first"
-        if volume.encrypted and workload.migration.encrypted_volumes is EncryptedVolumes.REFUSE:
-            yield (
-                f"{what} is encrypted, and a tenant isn't told which volume types of the destination encrypt",
-                "set encrypted_volumes: encrypt, with a volume_type that does; or plain, if it need not be encrypted there",
-            )
-        if volume.read_only and Loss.READ_ONLY not in workload.migration.may_lose:
-            yield f"{what} is read-only, and its copy would not be", _accept(Loss.READ_ONLY)
+            yield f"volume {volume.name or volume.id} is attached to other servers too", "detach it there first"
+        yield from lost_of_volume(volume, workload.migration)
+
+
+def lost_of_volume(volume: Volume, migration: MigrationParams | VolumeMigration) -> Iterator[Finding]:
+    """Yield what of a volume a copy wouldn't have, wherever it is."""
+    what = f"volume {volume.name or volume.id}"
+    if volume.encrypted and migration.encrypted_volumes is EncryptedVolumes.REFUSE:
+        yield (
+            f"{what} is encrypted, and a tenant isn't told which volume types of the destination encrypt",
+            "set encrypted_volumes: encrypt, with a volume_type that does; or plain, if it need not be encrypted there",
+        )
+    if volume.read_only and Loss.READ_ONLY not in migration.may_lose:
+        yield f"{what} is read-only, and its copy would not be", _accept(Loss.READ_ONLY)
 
 
 def lost_in_destination(
@@ -50,18 +55,24 @@ def lost_in_destination(
     by_name = {kind.name: kind for kind in types}
     wanted = _types_wanted(workload)
     for volume in volumes:
-        kind = by_name.get(wanted.get(volume.id) or "")
-        if volume.encrypted and migration.encrypted_volumes is EncryptedVolumes.ENCRYPT and kind is None:
-            yield (
-                f"volume {volume.name or volume.id} is to be encrypted, and has no volume_type",
-                "name one that encrypts",
-            )
-        if volume.multiattach and not (kind and kind.multiattach) and Loss.MULTIATTACH not in migration.may_lose:
-            named = f"volume type {kind.name!r} isn't known to allow that" if kind else "it has no volume_type"
-            yield (
-                f"volume {volume.name or volume.id} can be attached to several servers, its copy could not: {named}",
-                f"name one that does in volume_type, or {_accept(Loss.MULTIATTACH)}",
-            )
+        yield from lost_with_type(volume, by_name.get(wanted.get(volume.id) or ""), migration)
+
+
+def lost_with_type(
+    volume: Volume, kind: VolumeType | None, migration: MigrationParams | VolumeMigration
+) -> Iterator[Finding]:
+    """Yield what of a volume a copy of a volume type, or of none that was named, wouldn't have."""
+    if volume.encrypted and migration.encrypted_volumes is EncryptedVolumes.ENCRYPT and kind is None:
+        yield (
+            f"volume {volume.name or volume.id} is to be encrypted, and has no volume_type",
+            "name one that encrypts",
+        )
+    if volume.multiattach and not (kind and kind.multiattach) and Loss.MULTIATTACH not in migration.may_lose:
+        named = f"volume type {kind.name!r} isn't known to allow that" if kind else "it has no volume_type"
+        yield (
+            f"volume {volume.name or volume.id} can be attached to several servers, its copy could not: {named}",
+            f"name one that does in volume_type, or {_accept(Loss.MULTIATTACH)}",
+        )
 
 
 def lost_by_nova(workload: Workload) -> Iterator[Finding]:

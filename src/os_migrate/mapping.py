@@ -13,6 +13,7 @@ from typing import Final, Self
 from os_migrate.workload import (
     CURRENT,
     BootVolumeParams,
+    DetachedVolume,
     FloatingIpMode,
     Ref,
     VolumeParams,
@@ -139,6 +140,18 @@ class NameMapping:
 def mapped(workload: Workload, mapping: NameMapping) -> Workload:
     """Return a workload with everything that it refers to by its name in the destination."""
     return _renamed(workload, mapping.name)
+
+
+def mapped_volume(volume: DetachedVolume, mapping: NameMapping) -> DetachedVolume:
+    """Return a detached volume with its type and zone by their names in the destination."""
+    return replace(volume, params=_volume(volume.params, mapping.name))
+
+
+def references_of_volume(volume: DetachedVolume) -> set[tuple[Kind, str]]:
+    """Return what a detached volume needs in the destination."""
+    params = volume.params
+    named = (Kind.VOLUME_TYPES, params.volume_type), (Kind.VOLUME_AVAILABILITY_ZONES, params.availability_zone)
+    return {(kind, name) for kind, name in named if name}
 
 
 def references(workload: Workload) -> set[tuple[Kind, str]]:

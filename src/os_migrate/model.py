@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NewType
+from typing import Final, NewType
 
 AttemptId = NewType("AttemptId", str)
 FlavorId = NewType("FlavorId", str)
@@ -22,6 +22,10 @@ ServerId = NewType("ServerId", str)
 SnapshotId = NewType("SnapshotId", str)
 SubnetId = NewType("SubnetId", str)
 VolumeId = NewType("VolumeId", str)
+
+NO_SERVER: Final = ServerId("")
+NO_VOLUME: Final = VolumeId("")
+"""What is migrated is a server or a detached volume: the id of the other is none."""
 
 GIB = 1024**3
 
@@ -75,11 +79,11 @@ class Tag:
 
 @dataclass(frozen=True)
 class Loan:
-    """Marks what an attempt has taken from the source for a while: the server, and the data volumes detached from it.
+    """Marks what an attempt has taken from the source for a while: the server, and the data volumes detached from it; or a detached volume.
 
     It goes back and is never deleted, so this is no `Tag`. It is metadata, one key; from it a server is put together again
-    without any journal. `device` and `delete_on_termination` are those of a volume on its server; `destination`, of a server
-    only, is the project it migrates into. A server that `was_locked` is locked again.
+    without any journal. `device` and `delete_on_termination` are those of a volume on its server; a detached volume has no
+    `server_id`. `destination`, of what is migrated itself, is the project it migrates into. A server that `was_locked` is locked again.
     """
 
     attempt: AttemptId
@@ -98,7 +102,7 @@ class Loan:
         """Return what is set on the server or volume."""
         words = (
             self.attempt,
-            self.server_id,
+            self.server_id or "-",
             ("running" if self.was_running else "off") + (self._LOCKED if self.was_locked else ""),
             self.device or "-",
             "delete" if self.delete_on_termination else "keep",
@@ -115,7 +119,7 @@ class Loan:
         attempt, server_id, running, device, delete, *destination = words
         return cls(
             AttemptId(attempt),
-            ServerId(server_id),
+            ServerId("" if server_id == "-" else server_id),
             was_running=running.removesuffix(cls._LOCKED) == "running",
             device="" if device == "-" else device,
             delete_on_termination=delete == "delete",

@@ -8,7 +8,7 @@ from os_migrate.plan.made import Kind, Made
 from os_migrate.plan.resolve import Target
 from os_migrate.survey import LOCAL_BOOT_DISK, Disk
 from os_migrate.twin import boot_volume_name, server_name, volume_spec
-from os_migrate.workload import FloatingIpMode, Workload
+from os_migrate.workload import DetachedVolume, FloatingIpMode, Workload
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,19 @@ def copied_disks(workload: Workload, volumes: Mapping[VolumeId, Volume], local_g
         name = device or volume.params.name or volume.info.id
         disks.append(OutlinedDisk(name, volume.info.id, volume.info.size, is_boot=not disks, source_type=kind))
     return tuple(disk for disk in disks if workload.migration.boot_disk_copy or not disk.is_boot)
+
+
+def detached_disk(volume: DetachedVolume, there: Volume | None) -> OutlinedDisk:
+    """Return a detached volume as the disk that is copied."""
+    return OutlinedDisk(
+        volume.id, volume.id, volume.info.size, is_boot=False, source_type=there.volume_type if there else ""
+    )
+
+
+def made_of_volume(volume: DetachedVolume) -> tuple[Made, ...]:
+    """Return all that the migration of a detached volume makes."""
+    name, kind = volume.name, volume.params.volume_type or ""
+    return (Made(Side.DESTINATION, Kind.VOLUME, name, volume.info.size, kind, detail=volume.id),)
 
 
 def all_made(

@@ -17,7 +17,7 @@ from os_migrate.plan.made import Made
 from os_migrate.preflight import Checked, check
 from os_migrate.report import WorkloadReport, read_report, report_files
 from os_migrate.settings import Settings
-from os_migrate.workload import Workload
+from os_migrate.workload import Subject, Workload
 from os_migrate.world import World
 
 BEFORE = ("stop source", "check source", "export volumes")
@@ -28,7 +28,7 @@ TAIL = ("clean up source",)
 
 @dataclass(frozen=True)
 class PlannedServer:
-    """A server of the plan. `likely_bytes` and `likely` are as far as the basis tells; `full` is for disks that are in use to the last byte.
+    """A server of the plan, or a detached volume. `likely_bytes` and `likely` are as far as the basis tells; `full` is for disks that are in use to the last byte.
 
     `full` is None where nothing is to do.
     """
@@ -75,7 +75,7 @@ class Plan:
         return max((server.full.end_s for server in self.servers if server.full), default=0.0)
 
 
-def make_plan(world: World, journal: Journal, workloads: Sequence[Workload], settings: Settings) -> Plan:
+def make_plan(world: World, journal: Journal, workloads: Sequence[Subject], settings: Settings) -> Plan:
     """Check and estimate a run.
 
     Raises:
@@ -111,8 +111,11 @@ def make_plan(world: World, journal: Journal, workloads: Sequence[Workload], set
 
 
 def addresses_of(server: PlannedServer) -> list[str]:
-    """Return the addresses of a server's ports, and its floating ones with what becomes of them."""
-    params, target = server.checked.workload.params, server.checked.target
+    """Return the addresses of a server's ports, and its floating ones with what becomes of them; a volume has none."""
+    workload, target = server.checked.workload, server.checked.target
+    if not isinstance(workload, Workload):
+        return []
+    params = workload.params
     fixed = [ip.ip_address for port in params.ports for ip in port.params.fixed_ips_refs]
     kept = {ip.address for ip in target.floating_ips if ip.existing is not None} if target else set()
     new = {ip.address for ip in target.floating_ips if ip.existing is None} if target else set()
@@ -141,7 +144,8 @@ def _server(number: int, server: PlannedServer) -> Mapping[str, object]:
     checked = server.checked
     return {
         "order": number,
-        "server_id": checked.workload.id,
+        "server_id": checked.workload.id if isinstance(checked.workload, Workload) else "",
+        "volume_id": "" if isinstance(checked.workload, Workload) else checked.workload.id,
         "name": checked.workload.name,
         "skip": checked.skip,
         "source_flavor": checked.server.flavor_name if checked.server else "",
@@ -184,7 +188,7 @@ def _problems(problems: Iterable[Problem]) -> list[dict[str, str]]:
 def _job(checked: Checked, known: dict[str, int]) -> Job:
     disks = tuple(Disk(d.size_bytes, known.get(d.volume_id or checked.workload.id)) for d in checked.disks)
     runs = checked.server is not None and checked.server.status is ServerStatus.ACTIVE
-    return Job(disks, checked.workload.copied_disks, runs)
+    return Job(disks, checked.workload.copied_disks, runs, builds=isinstance(checked.workload, Workload))
 
 
 def _reports(data_dir: Path) -> Iterable[WorkloadReport]:
@@ -206,5 +210,5 @@ def _past(proof: WorkloadReport) -> Past:
         before_s=sum(seconds.get(stage, 0.0) for stage in BEFORE),
         after_s=max(0.0, sum(seconds.get(stage, 0.0) for stage in AFTER) - copy_s),
         tail_s=sum(seconds.get(stage, 0.0) for stage in TAIL),
-        data_by_volume={disk.source_volume_id or proof.source_server_id: disk.data_bytes for disk in proof.disks},
+        data_by_volume={disk.source_volume_id or proof.source_id: disk.data_bytes for disk in proof.disks},
     )

@@ -13,24 +13,27 @@ from os_migrate.features import Features
 from os_migrate.hosts.check import link_problems
 from os_migrate.journal import Journal
 from os_migrate.losses import lost_in_destination
-from os_migrate.model import ApiVersions, FlavorId, Image, Quoted, Server, ServerId, Side, at_least
-from os_migrate.outline import OutlinedDisk, all_made, copied_disks
+from os_migrate.model import ApiVersions, FlavorId, Image, Quoted, Server, Side, at_least
+from os_migrate.outline import OutlinedDisk, all_made, copied_disks, detached_disk, made_of_volume
 from os_migrate.plan import (
     Inventory,
     Target,
     claims,
+    copy_of,
+    destination_volume_problems,
     host_problems,
     resolve,
     service_problems,
     shortages,
     source_problems,
+    source_volume_problems,
     twin_of,
     untold,
     version_problems,
 )
 from os_migrate.plan.made import Made
 from os_migrate.settings import Order, Settings
-from os_migrate.workload import Workload
+from os_migrate.workload import DetachedVolume, Subject, Workload
 from os_migrate.world import Cloud, Host, World
 
 DELETES_WITH_SERVER = "2.79"
@@ -41,10 +44,10 @@ DELETES_WITH_SERVER = "2.79"
 class Checked:
     """What was found of one workload: why there is nothing to do, or what keeps it from being migrated, or what is made.
 
-    `server` is None where it isn't in the source, `target` where something doesn't resolve.
+    `server` is None where it isn't in the source, `target` where something doesn't resolve; a detached volume has neither.
     """
 
-    workload: Workload
+    workload: Subject
     server: Server | None
     skip: str = ""
     problems: tuple[Problem, ...] = ()
@@ -94,7 +97,7 @@ def take_inventory(cloud: Cloud) -> Inventory:
     )
 
 
-def check(world: World, journal: Journal, workloads: Sequence[Workload], settings: Settings) -> Checks:
+def check(world: World, journal: Journal, workloads: Sequence[Subject], settings: Settings) -> Checks:
     """Look at both clouds, at the conversion hosts and into the journal, and find all that is wrong.
 
     Raises:
@@ -105,7 +108,7 @@ def check(world: World, journal: Journal, workloads: Sequence[Workload], setting
     if missing := [problem for side in Side for problem in service_problems(side, offers[side])]:
         raise PlanError(missing)
     one_by_one = _Look(world, journal, settings, offers)
-    found = [one_by_one.at(workload) for workload in workloads]
+    found = [one_by_one.at(w) if isinstance(w, Workload) else one_by_one.at_volume(w) for w in workloads]
     if settings.workloads.order is Order.SMALLEST:
         found.sort(key=lambda checked: checked.bytes_to_copy)
     of_quotas, unchecked = _quotas(world, settings, [c for c in found if not c.skip])
@@ -161,10 +164,24 @@ class _Look:
             made=all_made(workload, disks, target, self._flavors, prefix),
         )
 
-    def _unfinished(self, server_id: ServerId, name: str) -> Iterator[Problem]:
-        for attempt in [a for a in self._journal.attempts(server_id) if not a.state.final][-1:]:
+    def at_volume(self, volume: DetachedVolume) -> Checked:
+        """Return what is found of a detached volume."""
+        if unfinished := tuple(self._unfinished(volume.id, volume.name, "volume")):
+            return Checked(volume, None, problems=unfinished)
+        if copy := copy_of(volume, self.inventory.volumes):
+            return Checked(volume, None, skip=f"already migrated: volume {copy.id}")
+        there = self._volumes_by_id.get(volume.id)
+        problems = [
+            *source_volume_problems(volume, there),
+            *destination_volume_problems(volume, there, self.inventory),
+        ]
+        disks = (detached_disk(volume, there),)
+        return Checked(volume, None, problems=tuple(problems), disks=disks, made=made_of_volume(volume))
+
+    def _unfinished(self, subject_id: str, name: str, word: str = "workload") -> Iterator[Problem]:
+        for attempt in [a for a in self._journal.attempts(subject_id) if not a.state.final][-1:]:
             yield Problem(
-                f"workload {name!r} ({server_id})",
+                f"{word} {name!r} ({subject_id})",
                 f"attempt {attempt.id} is unfinished ({attempt.state}, {attempt.stage or 'not begun'})",
                 f"`os-migrate resume {attempt.id}` or `os-migrate rollback {attempt.id}`",
             )

@@ -16,8 +16,9 @@ from os_migrate.errors import UserError
 from os_migrate.files.durable import write_atomically
 from os_migrate.files.sealed import read_sealed, sealed
 from os_migrate.journal import Attempt, StepRecord
-from os_migrate.model import AttemptId, ServerAction, ServerId, Side, VolumeId
+from os_migrate.model import NO_SERVER, NO_VOLUME, AttemptId, ServerAction, ServerId, Side, VolumeId
 from os_migrate.nbd import CopyResult, Coverage, DiskPart, ScanJob, ScanResult
+from os_migrate.steps.detached import SurveyVolume
 from os_migrate.steps.servers import CreateServer, ReadActions, SurveySource
 from os_migrate.steps.transfer import AwaitJob, ReadTools, StartJob
 from os_migrate.steps.volumes import CreateVolume
@@ -72,7 +73,7 @@ class DiskReport:
 
 @dataclass(frozen=True)
 class WorkloadReport:
-    """One migration; `stage_seconds` in the order of the sequence.
+    """One migration, of a server or of the detached volume `source_volume_id`; `stage_seconds` in the order of the sequence.
 
     `source_actions` is what had been done to the source server when its disks were taken, `tools` the versions on both sides.
     """
@@ -89,26 +90,33 @@ class WorkloadReport:
     source_actions: tuple[ServerAction, ...]
     disks: tuple[DiskReport, ...]
     stage_seconds: tuple[tuple[str, float], ...]
+    source_volume_id: VolumeId = NO_VOLUME
+
+    @property
+    def source_id(self) -> str:
+        """Return the id in the source of what was migrated."""
+        return self.source_volume_id or self.source_server_id
 
 
 def report(attempt: Attempt, steps: Sequence[StepRecord], stage_seconds: Mapping[str, float]) -> WorkloadReport:
     """Return what the journal says of a migration that is done."""
     found = _Results(steps)
-    survey: Survey = found.one(SurveySource)
+    survey: Survey = found.one(SurveyVolume if attempt.volume_id else SurveySource)
     disks = tuple(_disks(found, survey))
     return WorkloadReport(
         attempt=attempt.id,
         name=attempt.name,
         source_server_id=attempt.server_id,
-        destination_server_id=found.one(CreateServer),
+        destination_server_id=NO_SERVER if attempt.volume_id else found.one(CreateServer),
         began_at=_moment(attempt.started),
         ended_at=_moment(max(record.ended or record.tried for record in steps)),
         proof=_proof(disks),
         algorithm=ALGORITHM,
         tools={side: dict(found.tools(side)) for side in Side},
-        source_actions=tuple(found.one(ReadActions)),
+        source_actions=() if attempt.volume_id else tuple(found.one(ReadActions)),
         disks=disks,
         stage_seconds=tuple((stage, round(seconds, 3)) for stage, seconds in stage_seconds.items()),
+        source_volume_id=attempt.volume_id,
     )
 
 
@@ -153,8 +161,8 @@ def _moment(seconds: float) -> str:
 
 
 def report_file(proof: WorkloadReport, data_dir: Path) -> Path:
-    """Return where a report is kept: named after the source server's id, since names may be anything."""
-    return data_dir / REPORT_DIR / f"{proof.source_server_id}.json"
+    """Return where a report is kept: named after the id in the source, since names may be anything."""
+    return data_dir / REPORT_DIR / f"{proof.source_id}.json"
 
 
 def report_files(data_dir: Path) -> list[Path]:

@@ -100,7 +100,7 @@ class Run:
         if self._stages:
             yield
             return
-        workload = self.attempt.server_id
+        workload = self.attempt.subject_id
         self.journal.enter_stage(self.attempt.id, name)
         self.world.events.tell(StageStarted(workload=workload, stage=name))
         began = time.monotonic()
@@ -135,7 +135,7 @@ class Run:
         self.world.clock.sleep(0)  # here a run that is to stop does
         began = time.monotonic()
         tag = self._tag(step)
-        self.world.events.tell(StepStarted(workload=self.attempt.server_id, step=step.key))
+        self.world.events.tell(StepStarted(workload=self.attempt.subject_id, step=step.key))
         try:
             if record:
                 self._refuse_another(step, record)
@@ -148,11 +148,11 @@ class Run:
                 result = self.patiently(step.key, lambda _: step.settle(self.world, tag, made))
         except OSMigrateError as error:
             self.journal.fail(self.attempt.id, step, str(error))
-            self.world.events.tell(StepFailed(workload=self.attempt.server_id, step=step.key, error=str(error)))
+            self.world.events.tell(StepFailed(workload=self.attempt.subject_id, step=step.key, error=str(error)))
             raise
         self.journal.record(self.attempt.id, step, StepState.DONE, result)
         seconds = time.monotonic() - began
-        self.world.events.tell(StepDone(workload=self.attempt.server_id, step=step.key, seconds=seconds))
+        self.world.events.tell(StepDone(workload=self.attempt.subject_id, step=step.key, seconds=seconds))
         return result
 
     def _refuse_another(self, step: Step[Any], record: StepRecord) -> None:
@@ -197,7 +197,7 @@ class Run:
                 error = raised if isinstance(raised, OSMigrateError) else our_fault(raised)
                 self.journal.fail(self.attempt.id, record.step, str(error))
                 event = StepFailed(
-                    workload=self.attempt.server_id, step=record.step.key, error=str(error), undoing=True
+                    workload=self.attempt.subject_id, step=record.step.key, error=str(error), undoing=True
                 )
                 self.world.events.tell(event)
                 failures.append((record, error))
@@ -235,7 +235,7 @@ class Run:
 
         self.patiently(step.key, undo)
         self.journal.record(self.attempt.id, step, StepState.UNDONE)
-        self.world.events.tell(StepUndone(workload=self.attempt.server_id, step=step.key))
+        self.world.events.tell(StepUndone(workload=self.attempt.subject_id, step=step.key))
 
     def _find_again(self, step: Step[R]) -> R | None:
         """Return, and record, the handle of a step whose record ends before it was known."""
@@ -261,7 +261,7 @@ class Run:
                 if kind in self._hopeless:
                     raise
                 pause_s = PAUSES_S[tries]
-                event = Retrying(workload=self.attempt.server_id, step=what, error=str(error), pause_s=pause_s)
+                event = Retrying(workload=self.attempt.subject_id, step=what, error=str(error), pause_s=pause_s)
                 self.world.events.tell(event)
                 self.world.clock.sleep(pause_s)
                 tries += 1

@@ -27,7 +27,10 @@ def used_since(before: Iterable[ServerAction], now: Iterable[ServerAction]) -> l
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk of the source server as its attempt found it. `volume_id` is None for a boot disk that is local to Nova."""
+    """A disk of the source server as its attempt found it. `volume_id` is None for a boot disk that is local to Nova.
+
+    A detached volume is a disk, too; its `device` is its id.
+    """
 
     device: str
     volume_id: VolumeId | None

@@ -1,4 +1,4 @@
-"""Describe the twin: its volumes, its disks in their order, and the server itself. Pure."""
+"""Describe the twin: its volumes, its disks in their order, and the server itself; or the copy of a detached volume. Pure."""
 
 import re
 import unicodedata
@@ -8,7 +8,15 @@ from dataclasses import replace
 from os_migrate.model import BlockDevice, Nic, PortSpec, ServerGroupId, ServerSpec, Tag, VolumeId, VolumeSpec
 from os_migrate.plan import Target
 from os_migrate.survey import Disk
-from os_migrate.workload import EncryptedVolumes, PortCreationMode, Workload
+from os_migrate.workload import (
+    DetachedVolume,
+    EncryptedVolumes,
+    MigrationParams,
+    PortCreationMode,
+    VolumeMigration,
+    VolumeParams,
+    Workload,
+)
 
 NAME_LIMIT = 255
 """The longest name that Cinder and Nova take."""
@@ -48,21 +56,46 @@ def volume_spec(
     workload: Workload, disk: Disk, size_gib: int, image_metadata: Mapping[str, str], prefix: str
 ) -> VolumeSpec:
     """Describe a destination volume: the file's word where there is one, the source's size and boot flag always."""
-    said = next((v.params for v in workload.params.volumes if v.info.id == disk.volume_id), None)
-    override = workload.migration.boot_volume_params if disk.is_boot else None
-    if said and said.volume_image_metadata is not None:
-        image_metadata = said.volume_image_metadata
-    name = (said.name or "") if said else boot_volume_name(workload, prefix)
+    unsaid = VolumeParams(name=boot_volume_name(workload, prefix))
+    params = next((v.params for v in workload.params.volumes if v.info.id == disk.volume_id), unsaid)
+    if disk.is_boot:
+        override = workload.migration.boot_volume_params
+        params = replace(
+            params,
+            name=override.name or params.name,
+            description=override.description or params.description,
+            volume_type=override.volume_type or params.volume_type,
+            availability_zone=override.availability_zone or params.availability_zone,
+        )
+    origin = disk.volume_id or workload.id
+    return _volume_spec(params, disk, size_gib, image_metadata, origin, workload.migration)
+
+
+def copy_spec(volume: DetachedVolume, disk: Disk, size_gib: int, image_metadata: Mapping[str, str]) -> VolumeSpec:
+    """Describe the copy of a detached volume, likewise."""
+    return _volume_spec(volume.params, disk, size_gib, image_metadata, volume.id, volume.migration)
+
+
+def _volume_spec(
+    params: VolumeParams,
+    disk: Disk,
+    size_gib: int,
+    image_metadata: Mapping[str, str],
+    origin: str,
+    migration: MigrationParams | VolumeMigration,
+) -> VolumeSpec:
+    if params.volume_image_metadata is not None:
+        image_metadata = params.volume_image_metadata
     return VolumeSpec(
-        name=(override and override.name) or name,
+        name=params.name or "",
         size_gib=size_gib,
-        description=(override and override.description) or (said and said.description) or "",
-        volume_type=(override and override.volume_type) or (said and said.volume_type) or None,
-        availability_zone=(override and override.availability_zone) or (said and said.availability_zone) or None,
+        description=params.description or "",
+        volume_type=params.volume_type or None,
+        availability_zone=params.availability_zone or None,
         bootable=disk.bootable,
         image_metadata=boot_properties(image_metadata),
-        metadata={**(said.metadata if said else {}), Tag.ORIGIN_KEY: disk.volume_id or workload.id},
-        must_be_encrypted=disk.encrypted and workload.migration.encrypted_volumes is EncryptedVolumes.ENCRYPT,
+        metadata={**params.metadata, Tag.ORIGIN_KEY: origin},
+        must_be_encrypted=disk.encrypted and migration.encrypted_volumes is EncryptedVolumes.ENCRYPT,
     )
 
 

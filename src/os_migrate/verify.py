@@ -24,7 +24,7 @@ from os_migrate.bring import bring_local_disk, bring_volume
 from os_migrate.errors import DigestMismatch, Interrupted, NotFound, OSMigrateError
 from os_migrate.events import BatchStarted, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Journal
-from os_migrate.model import GIB, ServerId, Side, VolumeId
+from os_migrate.model import GIB, NO_VOLUME, ServerId, Side, VolumeId
 from os_migrate.nbd import Coverage, ScanJob, ScanResult
 from os_migrate.pool import Work, at_once
 from os_migrate.report import DiskReport, WorkloadReport
@@ -75,7 +75,7 @@ class DiskCheck:
 
 @dataclass(frozen=True)
 class Verification:
-    """What became of one workload's proof; `error` is what is wrong, `detail` what else there is to say."""
+    """What became of one proof, of a workload or of a detached volume; `error` is what is wrong, `detail` what else there is to say."""
 
     server_id: ServerId
     name: str
@@ -83,6 +83,12 @@ class Verification:
     detail: str = ""
     error: OSMigrateError | None = None
     seconds: float = 0.0
+    volume_id: VolumeId = NO_VOLUME
+
+    @property
+    def subject_id(self) -> str:
+        """Return the id in the source of what was migrated."""
+        return self.volume_id or self.server_id
 
 
 def verify(world: World, proofs: Sequence[WorkloadReport], settings: Settings) -> list[Verification]:
@@ -107,16 +113,16 @@ def verify(world: World, proofs: Sequence[WorkloadReport], settings: Settings) -
 
 
 def _verify(world: World, journal: Journal, proof: WorkloadReport, settings: Settings, pair: int) -> Verification:
-    server_id, name = proof.source_server_id, proof.name
+    name, workload = proof.name, proof.source_id
     if not proof.disks:
-        return Verification(server_id, name, detail=proof.proof)
-    attempt = journal.begin(server_id, name)
+        return Verification(proof.source_server_id, name, detail=proof.proof)
+    attempt = journal.begin(proof.source_server_id, name, volume_id=proof.source_volume_id)
     began = time.monotonic()
-    world.events.tell(WorkloadStarted(workload=server_id, name=name, attempt=attempt.id, activity="verify"))
+    world.events.tell(WorkloadStarted(workload=workload, name=name, attempt=attempt.id, activity="verify"))
     found = _carry_out(Run(world.through(world.pairs[pair]), journal, attempt, settings, again=AGAIN), proof)
     seconds = time.monotonic() - began
     outcome, detail = ("failed", str(found.error)) if found.error else ("verified", "")
-    world.events.tell(WorkloadEnded(workload=server_id, name=name, outcome=outcome, detail=detail, seconds=seconds))
+    world.events.tell(WorkloadEnded(workload=workload, name=name, outcome=outcome, detail=detail, seconds=seconds))
     return replace(found, seconds=seconds)
 
 
@@ -137,7 +143,8 @@ def _carry_out(run: Run, proof: WorkloadReport) -> Verification:
     except OSMigrateError as second:
         detail = str(error or "")
         error = second
-    return Verification(proof.source_server_id, proof.name, tuple(disks), detail, error)
+    ids = (proof.source_server_id, proof.name)
+    return Verification(*ids, tuple(disks), detail, error, volume_id=proof.source_volume_id)
 
 
 def _hold(run: Run, side: Side, _tries: int) -> None:
@@ -191,7 +198,7 @@ def _start_scan(run: Run, side: Side, proof: WorkloadReport, disk: DiskReport) -
 def _await_scan(run: Run, side: Side, disk: DiskReport, unit: str) -> str:
     activity = "scan" if side is Side.SOURCE else "verify"  # as in a migration
     result = run.perform(
-        AwaitJob(f"scan {side} {disk.device}", side, unit, disk.device, activity, run.attempt.server_id)
+        AwaitJob(f"scan {side} {disk.device}", side, unit, disk.device, activity, run.attempt.subject_id)
     )
     assert isinstance(result, ScanResult), "a scan returns that"
     return result.digest
@@ -216,10 +223,7 @@ def _clear(run: Run) -> None:
 def _problem(world: World, proof: WorkloadReport, disks: Sequence[DiskCheck]) -> OSMigrateError | None:
     """Return what is wrong: a source that differs before anything else."""
     if changed := [d.device for d in disks if d.source is State.CHANGED]:
-        used: list[str] = []
-        with suppress(NotFound):
-            used = used_since(proof.source_actions, world.source.server_actions(proof.source_server_id))
-        why = f"its server was used since ({', '.join(used)})" if used else "and nothing says that its server was used"
+        why = "somebody had it since" if proof.source_volume_id else _use_since(world, proof)
         then, now = proof.tools.get(Side.SOURCE, {}).get("os-migrate", "another"), __version__
         maps = f"; or try version {then}, in case {now} reads its maps otherwise" if then != now else ""
         return DigestMismatch(
@@ -235,6 +239,13 @@ def _problem(world: World, proof: WorkloadReport, disks: Sequence[DiskCheck]) ->
         which = ", ".join(f"{d.device} ({_gone_where(d)})" for d in gone)
         return NotFound(f"{proof.name}: gone, so it can't be compared: {which}", remedy="the report is all there is")
     return None
+
+
+def _use_since(world: World, proof: WorkloadReport) -> str:
+    used: list[str] = []
+    with suppress(NotFound):
+        used = used_since(proof.source_actions, world.source.server_actions(proof.source_server_id))
+    return f"its server was used since ({', '.join(used)})" if used else "and nothing says that its server was used"
 
 
 def _gone_where(disk: DiskCheck) -> str:

@@ -1,7 +1,8 @@
-"""A workload as the operator's file describes it: the resource `openstack.compute.Server` of `workloads.yml`, typed.
+"""What is migrated, as the operator's files describe it, typed.
 
-The field names are those of the file (docs/files.md). `params` says what the server is and may be edited, `info` is read-only,
-`migration` says how to migrate it. `files.workloads` reads and writes it.
+These are the resources `openstack.compute.Server` of `workloads.yml`, and `openstack.network.ServerVolume` of `detached_volumes.yml`.
+The field names are those of the files (docs/files.md). `params` says what it is and may be edited, `info` is read-only,
+`migration` says how to migrate it. `files.workloads` reads and writes them.
 """
 
 from collections.abc import Mapping
@@ -196,6 +197,36 @@ class WorkloadVolume:
 
 
 @dataclass(frozen=True)
+class VolumeMigration:
+    """How to migrate a detached volume."""
+
+    may_lose: tuple[Loss, ...] = field(default=(), metadata=OURS)
+    encrypted_volumes: EncryptedVolumes = field(default=EncryptedVolumes.REFUSE, metadata=OURS)
+
+
+@dataclass(frozen=True)
+class DetachedVolume(WorkloadVolume):
+    """A Cinder volume that no server has: a resource of `detached_volumes.yml`, migrated by itself."""
+
+    migration: VolumeMigration = VolumeMigration()
+
+    @property
+    def id(self) -> VolumeId:
+        """Return the source volume's id."""
+        return self.info.id
+
+    @property
+    def name(self) -> str:
+        """Return the volume's name, for people."""
+        return self.params.name or ""
+
+    @property
+    def copied_disks(self) -> int:
+        """Return how many volumes are attached to each conversion host at a time."""
+        return 1
+
+
+@dataclass(frozen=True)
 class WorkloadInfo:
     """What the server was when it was exported."""
 
@@ -315,3 +346,7 @@ class Workload:
         if self.migration.boot_disk_copy:
             return len(self.params.volumes) + boots_from_image
         return max(0, len(self.params.volumes) - (not boots_from_image))
+
+
+Subject = Workload | DetachedVolume
+"""What an attempt migrates."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from os_migrate.door import batches, workloads
+from os_migrate.door import batches, staging
 from os_migrate.door.call import Answer, Call, answer
 from os_migrate.files.fileformat import unstructure
 from os_migrate.files.workloads import write_workloads
@@ -36,7 +36,7 @@ class Modules:
         self.sessions: list[Settings] = []
         self.locked: list[bool] = []
         self.data: dict[str, Any] = {w.id: unstructure(w) for w in scene.workloads}
-        for module in (workloads, batches):
+        for module in (staging, batches):
             monkeypatch.setattr(module, "open_session", self._open)
 
     @contextmanager
@@ -166,12 +166,12 @@ def test_server_that_is_a_conversion_host_is_skipped(run, scene):
 
 
 def test_all_problems_are_told_at_once(run, scene):
-    scene.destination._flavors.clear()
+    scene.destination._volume_types.clear()
     scene.destination._keypairs.clear()
     done = run("dst_check")
     assert done["failed"]
     assert len(done["error"]["problems"]) >= 2
-    assert "m1.small" in done["msg"]
+    assert "fast" in done["msg"]
     assert "alice" in done["msg"]
     assert scene.journal.attempts() == []
 
@@ -189,7 +189,9 @@ def test_check_mode_touches_nothing(run, scene):
     assert not any(run(stage, check=True)["changed"] for stage in (*STAGES, "src_cleanup", "dst_failure_cleanup"))
 
 
-def test_check_mode_says_what_would_keep_it_from_beginning(run, scene):
+def test_check_mode_says_what_would_keep_it_from_beginning(run, tmp_path):
+    assert run("src_check", check=True)["changed"]
+    (tmp_path / "os-migrate.yml").write_text("os_migrate_workload_stop_before_migration: false\n")
     done = run("src_check", check=True)
     assert "it is running" in done["msg"]
     assert run("stop", check=True)["changed"]
@@ -239,12 +241,12 @@ def test_source_that_no_file_describes_is_refused(run):
 
 
 def test_data_has_the_names_of_the_source_and_the_mapping_is_applied_once(run, scene, tmp_path):
-    scene.destination.add_flavor("m1.large")
-    scene.destination._flavors[:] = [f for f in scene.destination._flavors if f.name == "m1.large"]
-    (tmp_path / "mapping.yml").write_text("flavors:\n  m1.small: m1.large\n")
-    assert not any(done.get("failed") for done in run.migrate())
+    scene.destination._keypairs.clear()
+    scene.destination.add_keypair("bob")
+    (tmp_path / "mapping.yml").write_text("keypairs:\n  alice: bob\n  bob: nobody\n")
+    assert [done.get("msg") for done in run.migrate()] == [None] * 6
     (twin,) = scene.twins(scene.workloads[0])
-    assert scene.destination._machines[twin].view.flavor_name == "m1.large"
+    assert scene.destination._machines[twin].view.key_name == "bob"
 
 
 def test_user_data_is_in_no_log_and_no_journal(run, scene, tmp_path):
@@ -333,10 +335,10 @@ def test_batch_in_check_mode_is_a_plan(many):
     done = many("batches.migrate", check=True)
     assert done["changed"]
     assert [server["name"] for server in done["plan"]["servers"]] == ["web 0", "web 1"]
-    many.scene.destination._flavors.clear()
+    many.scene.destination._keypairs.clear()
     problems = many("batches.migrate", check=True)
     assert problems["failed"]
-    assert "m1.small" in problems["msg"]
+    assert "alice" in problems["msg"]
     assert not problems["plan"]["can_start"]
     assert not any(many.locked)
     many.scene.assert_as_before()

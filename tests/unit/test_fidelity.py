@@ -32,6 +32,7 @@ from os_migrate.workload import (
     PowerState,
     Ref,
     ServerGroupParams,
+    Workload,
 )
 from tests.fakes.scene import Scene
 from tests.fakes.workloads import BY_NAME, DRESSED_PORT
@@ -641,7 +642,7 @@ def test_file_with_all_additions_is_read_as_it_was_written(tmp_path):
     written = unstructure(workload)
     assert written["_migration_params"]["may_lose"] == list(map(str, Loss))
     assert written["params"]["server_group"] == {"name": "apart", "policy": "anti-affinity", "max_server_per_host": 2}
-    assert structure(written) == workload
+    assert structure(Workload, written) == workload
 
 
 @pytest.mark.parametrize(
@@ -656,6 +657,6 @@ def test_file_with_all_additions_is_read_as_it_was_written(tmp_path):
 def test_additions_are_read_strictly(tmp_path, section, key, value, wanted):
     written = unstructure(Scene(tmp_path, PLAIN).workloads[0])
     written[section][key] = value
-    faults = structure(written)
+    faults = structure(Workload, written)
     assert isinstance(faults, list)
     assert wanted in faults[0].what

@@ -10,6 +10,7 @@ from os_migrate.errors import JournalFailed, UserError
 from os_migrate.features import ServerGroupTarget
 from os_migrate.journal import AttemptState, Journal, StepState
 from os_migrate.model import (
+    NO_SERVER,
     AddressPair,
     AttemptId,
     DhcpOption,
@@ -35,6 +36,7 @@ from os_migrate.model import (
 from os_migrate.nbd import CopyJob, CopyResult, ExportJob, ScanJob, ScanResult, TunnelJob
 from os_migrate.plan import FloatingIpTarget, Target
 from os_migrate.step import STEPS
+from os_migrate.steps.detached import KeepVolume, MarkVolume, SurveyVolume
 from os_migrate.steps.groups import CreateServerGroup, GroupInUse
 from os_migrate.steps.network import AssociateFloatingIp, CreateFloatingIp, CreatePort, DressPort
 from os_migrate.steps.servers import (
@@ -70,6 +72,12 @@ CREATE TABLE stages (
 PRAGMA user_version=1;
 """
 """What journals were before attempts knew their destination; there are some."""
+
+TO_SECOND_SCHEMA = """
+ALTER TABLE attempts ADD COLUMN destination TEXT NOT NULL DEFAULT '';
+PRAGMA user_version=2;
+"""
+"""What they were before there were attempts of detached volumes."""
 
 SERVER, VOLUME, ATTEMPT = ServerId("server"), VolumeId("volume"), AttemptId("attempt")
 HELD = FloatingIp(FloatingIpId("f"), "203.0.113.7", NetworkId("n"), tags=("a", "b"))
@@ -109,6 +117,9 @@ EXAMPLES = [
     (SurveySource("source", SERVER), SURVEY),
     (ResolveTarget("destination"), TARGET),
     (ReadActions("source", SERVER), (ServerAction("req-1", "start"), ServerAction("req-2", "stop"))),
+    (SurveyVolume("source", VOLUME), SURVEY),
+    (MarkVolume("source", VOLUME), VOLUME),
+    (KeepVolume("destination volume", VOLUME), VOLUME),
     (UnlockServer("source", SERVER), SERVER),
     (MarkServer("source", SERVER, was_running=True, was_locked=True), SERVER),
     (StopServer("source", SERVER), SERVER),
@@ -208,10 +219,11 @@ def test_unknown_schema_version_is_refused_with_a_remedy(tmp_path):
         Journal(path)
 
 
-def test_journal_of_the_first_schema_is_read_and_goes_on(tmp_path):
+@pytest.mark.parametrize("later", ["", TO_SECOND_SCHEMA], ids=["first", "second"])
+def test_journal_of_an_earlier_schema_is_read_and_goes_on(tmp_path, later):
     path = tmp_path / "journal.sqlite"
     db = sqlite3.connect(path)
-    db.executescript(FIRST_SCHEMA)
+    db.executescript(FIRST_SCHEMA + later)
     db.execute(
         "INSERT INTO attempts (id, server_id, name, state, started) VALUES ('old', ?, 'web', 'running', 1)", (SERVER,)
     )
@@ -219,10 +231,14 @@ def test_journal_of_the_first_schema_is_read_and_goes_on(tmp_path):
     db.close()
     for _ in range(2):
         journal = Journal(path)
-        assert [(a.id, a.destination) for a in journal.unfinished()] == [("old", "")]
+        assert [(a.id, a.destination, a.volume_id) for a in journal.unfinished()] == [("old", "", "")]
+        assert [a.subject_id for a in journal.attempts(SERVER)] == [SERVER]
         journal.close()
     journal = Journal(path)
     assert journal.begin(SERVER, "web", destination="project").destination == "project"
+    volume = journal.begin(NO_SERVER, "archive", volume_id=VOLUME)
+    assert journal.attempts(VOLUME) == [volume]
+    assert (volume.subject_id, volume.server_id) == (VOLUME, "")
     journal.close()
 
 

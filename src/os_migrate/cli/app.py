@@ -165,7 +165,8 @@ def global_options(
     4. `os-migrate export workloads` describes the servers in `workloads.yml` as they are now
     5. `os-migrate plan` shows what will be done, how long it takes, and all that is in the way
     6. `os-migrate migrate` migrates them; servers must be stopped, or the settings say to stop them
-    7. `os-migrate hosts delete`
+    7. `os-migrate import detached_volumes` migrates the volumes that no server has
+    8. `os-migrate hosts delete`
 
     `os-migrate status` shows where everything is; `verify` repeats the proof; `resume` and `rollback` are for what was interrupted. Each command can
     be repeated: what is done is left alone. The options below may also stand behind the command.

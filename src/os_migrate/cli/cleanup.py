@@ -58,7 +58,7 @@ def cleanup(
         invocation.show(listing(found), {"found": [fields(f) for f in found]})
     else:
         confirm(invocation, found, yes=yes)
-        names = log_names_of([(f.server_id, f.name) for f in ready])
+        names = log_names_of([(f.subject_id, f.name, bool(f.volume_id)) for f in ready])
         with (
             invocation.events(settings, names) as events,
             open_session(settings, events, hosts=True, lock=True) as session,
@@ -109,7 +109,7 @@ def listing(found: Sequence[Found]) -> str:
     """Return what was found, as people read it."""
     lines: list[str] = []
     for f in found:
-        lines += [f"attempt {f.attempt} of {f.name or '(no name)'} ({f.server_id or 'server unknown'}): {_verdict(f)}"]
+        lines += [f"attempt {f.attempt} of {f.name or '(no name)'} ({f.subject_id or 'server unknown'}): {_verdict(f)}"]
         lines += [f"  {what}" for what in f.standing]
     return "\n".join(lines) or "Nothing is left."
 
@@ -119,6 +119,8 @@ def _verdict(found: Found) -> str:
         return f"left alone: {found.busy or found.problem}"
     if found.twin:
         return f"to be finished, its twin {found.twin} has run"
+    if found.copy:
+        return f"to be finished, its copy {found.copy} is whole"
     return "to be undone"
 
 
@@ -127,8 +129,10 @@ def fields(found: Found) -> dict[str, object]:
     return {
         "attempt": found.attempt,
         "server_id": found.server_id,
+        "volume_id": found.volume_id,
         "name": found.name,
         "twin": found.twin,
+        "copy": found.copy,
         "busy": found.busy,
         "problem": found.problem,
         "standing": found.standing,

@@ -1,7 +1,7 @@
 """`os-migrate validate` and `os-migrate diff`: what can be said of files alone."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -11,10 +11,10 @@ from os_migrate.cli.app import app, invocation_of, reporting
 from os_migrate.cli.resources import KIND_WORDS
 from os_migrate.errors import PlanError, UserError
 from os_migrate.files.fileformat import unstructure
-from os_migrate.files.workloads import WORKLOADS_FILE, read_workloads
+from os_migrate.files.workloads import DETACHED_VOLUMES_FILE, WORKLOADS_FILE, read_detached_volumes, read_workloads
 from os_migrate.kinds import check_files, contents_of
 from os_migrate.model import Side
-from os_migrate.resources.catalog import ALL, KINDS, WORKLOADS, choose_kinds
+from os_migrate.resources.catalog import ALL, DETACHED_VOLUMES, KINDS, WORKLOADS, choose_kinds
 from os_migrate.resources.compare import Change
 from os_migrate.resources.differing import Difference, differences
 from os_migrate.resources.files import read_kind
@@ -22,10 +22,26 @@ from os_migrate.resources.importing import prepare
 from os_migrate.resources.kind import Kind, Resource
 from os_migrate.resources.wanted import wanted_resources
 from os_migrate.session import open_cloud
+from os_migrate.workload import Subject
 from os_migrate.world import SystemClock
 
 DIFFERENT: Final = 1
 """The exit code of `diff` where something differs, as that of diff(1)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Moved:
+    """A kind of what is copied, and what reads its file."""
+
+    word: str
+    file: str
+    read: Callable[[Path], Sequence[Subject]]
+
+
+MOVED: Final = {
+    WORKLOADS: Moved("server", WORKLOADS_FILE, read_workloads),
+    DETACHED_VOLUMES: Moved("volume", DETACHED_VOLUMES_FILE, read_detached_volumes),
+}
 
 
 @app.command()
@@ -34,7 +50,10 @@ def validate(
     ctx: typer.Context,
     kinds: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KIND]...", help=f"{KIND_WORDS}, {WORKLOADS}. [default: all files that are there]"),
+        typer.Argument(
+            metavar="[KIND]...",
+            help=f"{KIND_WORDS}, {WORKLOADS}, {DETACHED_VOLUMES}. [default: all files that are there]",
+        ),
     ] = None,
     *,
     destination: Annotated[
@@ -51,12 +70,12 @@ def validate(
     invocation = invocation_of(ctx)
     settings = invocation.settings()
     words = kinds or [ALL]
-    chosen = choose_kinds([word for word in words if word != WORKLOADS], also_for_admins=True)
+    chosen = choose_kinds([word for word in words if word not in MOVED], also_for_admins=True)
     found = check_files(
         chosen,
         lambda kind: settings.data_dir / kind.file,
         named=set(words),
-        workloads=settings.data_dir / WORKLOADS_FILE if {WORKLOADS, ALL} & set(words) else None,
+        copied={name: settings.data_dir / moved.file for name, moved in MOVED.items() if {name, ALL} & set(words)},
         dangle=not destination,
     )
     if found.problems:
@@ -94,11 +113,12 @@ def diff(
         for kind in KINDS:
             a, b = first / kind.file, second / kind.file
             found += differences(_read(kind, a, must_exist=False), _read(kind, b, must_exist=False))
-        a, b = first / WORKLOADS_FILE, second / WORKLOADS_FILE
-        if a.exists() or b.exists():
-            found += _workloads(a, b)
-    elif first.name == WORKLOADS_FILE:
-        found += _workloads(first, second)
+        for moved in MOVED.values():
+            a, b = first / moved.file, second / moved.file
+            if a.exists() or b.exists():
+                found += _moved(moved, a, b)
+    elif first.name in {moved.file for moved in MOVED.values()}:
+        found += _moved(MOVED[first.stem], first, second)
     else:
         kind = _kind_of(first)
         found += differences(read_kind(kind, first), read_kind(kind, second))
@@ -113,31 +133,32 @@ def _kind_of(file: Path) -> Kind:
         if kind.name == file.stem:
             return kind
     names = ", ".join(kind.file for kind in KINDS)
-    raise UserError(f"{file} isn't called as a file of a kind", remedy=f"it must be one of {names}, {WORKLOADS_FILE}")
+    others = ", ".join(moved.file for moved in MOVED.values())
+    raise UserError(f"{file} isn't called as a file of a kind", remedy=f"it must be one of {names}, {others}")
 
 
-def _workloads(first: Path, second: Path) -> list[Difference]:
-    one, other = (_servers(file) for file in (first, second))
+def _moved(moved: Moved, first: Path, second: Path) -> list[Difference]:
+    one, other = (_params_by_name(moved, file) for file in (first, second))
     found: list[Difference] = []
     for name in (*one, *(name for name in other if name not in one)):
         ours, theirs = one.get(name, []), other.get(name, [])
         for mine, its in zip(ours, theirs, strict=False):
             changes = tuple(Change(key, mine[key], its.get(key)) for key in mine if mine[key] != its.get(key))
             if changes:
-                found.append(Difference(WORKLOADS, "server", name, changes=changes))
-        found += [Difference(WORKLOADS, "server", name, only_in="first") for _ in ours[len(theirs) :]]
-        found += [Difference(WORKLOADS, "server", name, only_in="second") for _ in theirs[len(ours) :]]
+                found.append(Difference(Path(moved.file).stem, moved.word, name, changes=changes))
+        found += [Difference(Path(moved.file).stem, moved.word, name, only_in="first") for _ in ours[len(theirs) :]]
+        found += [Difference(Path(moved.file).stem, moved.word, name, only_in="second") for _ in theirs[len(ours) :]]
     return found
 
 
-def _servers(file: Path) -> dict[str, list[dict[str, object]]]:
-    """Return what servers are, by name, without what is only told."""
-    servers: dict[str, list[dict[str, object]]] = {}
-    for workload in read_workloads(file) if file.exists() else ():
-        params = _without_info(unstructure(workload)["params"])
-        assert isinstance(params, dict), "a server's params are a mapping"
-        servers.setdefault(workload.name, []).append(params)
-    return servers
+def _params_by_name(moved: Moved, file: Path) -> dict[str, list[dict[str, object]]]:
+    """Return what servers or volumes are, by name, without what is only told."""
+    found: dict[str, list[dict[str, object]]] = {}
+    for subject in moved.read(file) if file.exists() else ():
+        params = _without_info(unstructure(subject)["params"])
+        assert isinstance(params, dict), "what a file describes is a mapping"
+        found.setdefault(subject.name, []).append(params)
+    return found
 
 
 def _without_info(value: object) -> object:

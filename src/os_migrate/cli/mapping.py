@@ -14,18 +14,19 @@ from os_migrate.cli.migration import Filters, Names
 from os_migrate.errors import PlanError, Problem
 from os_migrate.files.filters import select
 from os_migrate.files.mapping import read_mapping
-from os_migrate.files.workloads import WORKLOADS_FILE
+from os_migrate.files.workloads import DETACHED_VOLUMES_FILE, WORKLOADS_FILE, read_detached_volumes
 from os_migrate.kinds import read_files
-from os_migrate.mapping import Entry, Kind, NameMapping, references
+from os_migrate.mapping import Entry, Kind, NameMapping, references, references_of_volume
 from os_migrate.model import Flavor
 from os_migrate.plan import Inventory
 from os_migrate.preflight import take_inventory
 from os_migrate.resources.catalog import KINDS
+from os_migrate.resources.choosing import SERVERS, named
 from os_migrate.resources.kind import Resource
-from os_migrate.resources.wanted import described_workloads, named, names_in
+from os_migrate.resources.wanted import described_workloads, names_in
 from os_migrate.session import open_session
 from os_migrate.settings import Settings
-from os_migrate.workload import Workload
+from os_migrate.workload import DetachedVolume, Workload
 
 SUGGESTED = 3
 """More names to choose from would hide the good ones."""
@@ -33,7 +34,7 @@ SUGGESTED = 3
 
 @dataclass(frozen=True)
 class Name:
-    """A name of the source: how many workloads need it, how many other resources have it, what it becomes, and by which entry."""
+    """A name of the source: how many servers and detached volumes need it, how many other resources have it, what it becomes, and by which entry."""
 
     kind: Kind
     name: str
@@ -41,6 +42,7 @@ class Name:
     resources: int
     to: str | None
     by: Entry | None
+    volumes: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,9 @@ class Destination:
     source_flavors: Sequence[Flavor]
 
     def lacks(self, name: Name) -> bool:
-        """Say whether what servers need isn't there: what only resources have is theirs to make. Of projects a tenant can't tell."""
+        """Say whether what servers and detached volumes need isn't there: what only resources have is theirs to make. Of projects a tenant can't tell."""
         return (
-            name.servers > 0
+            name.servers + name.volumes > 0
             and name.to is not None
             and name.kind in self.names
             and name.to not in self.names[name.kind]
@@ -100,9 +102,10 @@ def mapping(
     resources = (
         [] if names or filters else read_files(KINDS, lambda kind: settings.data_dir / kind.file, missing_is_fine=True)
     )
-    only_resources = bool(resources) and not (settings.data_dir / WORKLOADS_FILE).exists()
-    workloads = [] if only_resources else _chosen(settings, names or [], filters or [])
-    found = names_of(workloads, resources, rules)
+    volumes = [] if names or filters else _detached_volumes(settings)
+    only_others = bool(resources or volumes) and not (settings.data_dir / WORKLOADS_FILE).exists()
+    workloads = [] if only_others else _chosen(settings, names or [], filters or [])
+    found = names_of(workloads, resources, rules, volumes)
     there = _ask(invocation, settings) if destination or suggest else None
     missing = [name for name in found if there is not None and there.lacks(name)]
     idle = _idle(found, rules)
@@ -115,12 +118,22 @@ def mapping(
         raise PlanError([_problem(name) for name in missing])
 
 
-def names_of(workloads: Sequence[Workload], resources: Sequence[Resource], rules: NameMapping) -> list[Name]:
-    """Return every name that workloads need or other resources have, by kind."""
+def names_of(
+    workloads: Sequence[Workload],
+    resources: Sequence[Resource],
+    rules: NameMapping,
+    volumes: Sequence[DetachedVolume] = (),
+) -> list[Name]:
+    """Return every name that workloads and detached volumes need or other resources have, by kind."""
     servers = Counter(reference for workload in workloads for reference in references(workload))
     others = Counter(reference for resource in resources for reference in names_in(resource))
-    in_order = sorted({*servers, *others}, key=lambda reference: (list(Kind).index(reference[0]), reference[1]))
-    return [Name(k, n, servers[k, n], others[k, n], rules.name(k, n), rules.entry(k, n)) for k, n in in_order]
+    of_volumes = Counter(reference for volume in volumes for reference in references_of_volume(volume))
+    everything = {*servers, *others, *of_volumes}
+    in_order = sorted(everything, key=lambda reference: (list(Kind).index(reference[0]), reference[1]))
+    return [
+        Name(k, n, servers[k, n], others[k, n], rules.name(k, n), rules.entry(k, n), of_volumes[k, n])
+        for k, n in in_order
+    ]
 
 
 def suggestion(missing: Sequence[Name], there: Destination) -> str:
@@ -131,7 +144,7 @@ def suggestion(missing: Sequence[Name], there: Destination) -> str:
         for name in (n for n in missing if n.kind is kind):
             first, *others = there.candidates(name) or [""]
             note = f"or {', '.join(map(_quoted, others))}" if others else "" if first else "nothing there is like it"
-            comment = f"  # {_servers(name)}" + (f"; {note}" if note else "")
+            comment = f"  # {_needing(name)}" + (f"; {note}" if note else "")
             lines.append(f"  {_quoted(name.name)}: {_quoted(first)}{comment}")
     return "\n".join(lines) or "# Everything that the servers need is there."
 
@@ -139,9 +152,14 @@ def suggestion(missing: Sequence[Name], there: Destination) -> str:
 def _chosen(settings: Settings, names: Sequence[str], filters: Sequence[str]) -> list[Workload]:
     everything = described_workloads(settings)
     if names:
-        return named(names, everything)
+        return named(names, everything, SERVERS)
     wanted = filter_of(filters) if filters else settings.filter("workloads")
     return list(select(wanted, everything, lambda w: w.name, "servers in workloads.yml").chosen)
+
+
+def _detached_volumes(settings: Settings) -> Sequence[DetachedVolume]:
+    file = settings.data_dir / DETACHED_VOLUMES_FILE
+    return read_detached_volumes(file) if file.exists() else ()
 
 
 def _ask(invocation: Invocation, settings: Settings) -> Destination:
@@ -193,17 +211,20 @@ def _entry_text(kind: Kind, entry: Entry) -> str:
 
 
 def _problem(name: Name) -> Problem:
-    what = f"{name.to!r} isn't in the destination; {_servers(name)} need{'s' * (name.servers == 1)} it"
+    what = f"{name.to!r} isn't in the destination; {_needing(name)} need{'s' * (name.servers + name.volumes == 1)} it"
     return Problem(f"{name.kind}", what, "make it, or map it otherwise")
 
 
-def _servers(name: Name) -> str:
-    return f"{name.servers} server{'s' * (name.servers != 1)}"
+def _needing(name: Name) -> str:
+    return _counted((name.servers, "server"), (name.volumes, "detached volume"))
 
 
 def _users(name: Name) -> str:
-    resources = f"{name.resources} resource{'s' * (name.resources != 1)}"
-    return ", ".join([_servers(name)] * (name.servers > 0) + [resources] * (name.resources > 0))
+    return _counted((name.servers, "server"), (name.volumes, "detached volume"), (name.resources, "resource"))
+
+
+def _counted(*counts: tuple[int, str]) -> str:
+    return ", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in counts if count)
 
 
 def _suggested(missing: Sequence[Name], there: Destination) -> list[dict[str, object]]:
@@ -217,6 +238,7 @@ def _fields(name: Name, there: Destination | None) -> dict[str, object]:
         "to": name.to,
         "by": name.by.where if name.by is not None else None,
         "servers": name.servers,
+        "volumes": name.volumes,
         "resources": name.resources,
         "missing": there.lacks(name) if there is not None else None,
     }

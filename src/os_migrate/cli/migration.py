@@ -1,4 +1,4 @@
-"""`os-migrate migrate` (also `import workloads`), `resume` and `rollback`."""
+"""`os-migrate migrate` (also `import workloads`), `import detached_volumes`, `resume` and `rollback`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
@@ -13,11 +13,12 @@ from os_migrate.cli.resources import KIND_WORDS, import_kinds
 from os_migrate.errors import UserError
 from os_migrate.failure import error_text
 from os_migrate.files.filters import listed
-from os_migrate.files.workloads import WORKLOADS_FILE, log_names_of
+from os_migrate.files.workloads import log_names_of
 from os_migrate.journal import Attempt
 from os_migrate.model import Side
+from os_migrate.resources import choosing
 from os_migrate.resources.catalog import WORKLOADS, choose_kinds
-from os_migrate.resources.wanted import Choice, choose_workloads, wanted_workloads
+from os_migrate.resources.choosing import MOVABLE, SERVERS, VOLUMES, Choice, Movable
 from os_migrate.session import Session, has_journal, open_journal, open_session
 from os_migrate.settings import Settings
 
@@ -30,7 +31,7 @@ Filters = Annotated[
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME|ID", help="Servers, by name or id.")]
 Attempts = Annotated[
     list[str] | None,
-    typer.Argument(metavar="NAME|ID|ATTEMPT", help="Servers or attempts. [default: all that are open]"),
+    typer.Argument(metavar="NAME|ID|ATTEMPT", help="Servers, volumes or attempts. [default: all that are open]"),
 ]
 
 
@@ -47,7 +48,7 @@ def migrate(ctx: typer.Context, names: Names = None, *, filters: Filters = None)
     - `os-migrate migrate web1 web2`
     - `os-migrate migrate --filter '~^db' --set os_migrate_workload_stop_before_migration=true`
     """
-    _migrate(invocation_of(ctx), names or [], filters or [])
+    _migrate(invocation_of(ctx), SERVERS, names or [], filters or [])
 
 
 @app.command("import", no_args_is_help=True)
@@ -56,7 +57,10 @@ def import_command(
     ctx: typer.Context,
     kinds: Annotated[
         list[str],
-        typer.Argument(metavar="KIND...|all", help=f"{KIND_WORDS}, or all; or `workloads`, and which servers."),
+        typer.Argument(
+            metavar="KIND...|all",
+            help=f"{KIND_WORDS}, or all; or `workloads`, and which servers; or `detached_volumes`, and which volumes.",
+        ),
     ],
     *,
     filters: Annotated[
@@ -71,23 +75,25 @@ def import_command(
 
     Kinds are made in the order in which they need one another, after everything was checked. What is there already is left
     alone, or updated where it differs, so the same command again is the retry; nothing is ever deleted. `all` is every kind that
-    needs no administrator, but for workloads: servers are migrated when the rest is there, by `os-migrate migrate`, which
-    `os-migrate import workloads` is another name of.
+    needs no administrator, but for what is copied: servers are migrated when the rest is there, by `os-migrate migrate`, which
+    `os-migrate import workloads` is another name of, and detached volumes by `os-migrate import detached_volumes`.
 
     For example:
 
     - `os-migrate import all --dry-run`
     - `os-migrate import networks subnets`
     - `os-migrate import workloads web1 --filter '~^db'`
+    - `os-migrate import detached_volumes archive`
     """
     invocation = invocation_of(ctx)
     first, *names = kinds
-    if first != WORKLOADS:
+    if first not in MOVABLE:
         import_kinds(invocation, choose_kinds(kinds), filters or [], dry_run=dry_run)
         return
     if dry_run:
-        raise UserError("workloads have no --dry-run", remedy="`os-migrate plan` shows what migrating them would do")
-    _migrate(invocation, names, filters or [])
+        plan = "os-migrate plan" if first == WORKLOADS else "os-migrate plan --detached-volumes"
+        raise UserError(f"{first} have no --dry-run", remedy=f"`{plan}` shows what migrating them would do")
+    _migrate(invocation, MOVABLE[first], names, filters or [])
 
 
 @app.command()
@@ -101,8 +107,9 @@ def resume(ctx: typer.Context, which: Attempts = None) -> None:
     """
 
     def act(session: Session, attempts: Sequence[Attempt]) -> list[Outcome]:
-        file = session.settings.data_dir / WORKLOADS_FILE
-        workloads = wanted_workloads(session.settings) if file.exists() else []
+        open_kinds = {VOLUMES if attempt.volume_id else SERVERS for attempt in attempts}
+        there = [kind for kind in open_kinds if (session.settings.data_dir / kind.file).exists()]
+        workloads = [subject for kind in there for subject in kind.read(session.settings)]
         return batch.resume(session.world, session.journal, attempts, workloads, session.settings)
 
     _take_up(invocation_of(ctx), which or [], act)
@@ -124,10 +131,10 @@ def rollback(ctx: typer.Context, which: Attempts = None) -> None:
     _take_up(invocation_of(ctx), which or [], act)
 
 
-def _migrate(invocation: Invocation, names: Sequence[str], filters: Sequence[str]) -> None:
+def _migrate(invocation: Invocation, kind: Movable, names: Sequence[str], filters: Sequence[str]) -> None:
     settings = invocation.settings()
-    choice = choose(settings, names, filters)
-    log_names = log_names_of([(w.id, w.name) for w in choice.everything])
+    choice = choose(settings, kind, names, filters)
+    log_names = log_names_of([(w.id, w.name, kind is VOLUMES) for w in choice.everything])
     with invocation.events(settings, log_names) as events:
         choice.tell_of_idle(events)
         with open_session(settings, events, hosts=True, lock=True, checks_hosts=True) as session:
@@ -136,13 +143,13 @@ def _migrate(invocation: Invocation, names: Sequence[str], filters: Sequence[str
     finish(invocation, outcomes, calls)
 
 
-def choose(settings: Settings, names: Sequence[str], filters: Sequence[str]) -> Choice:
+def choose(settings: Settings, kind: Movable, names: Sequence[str], filters: Sequence[str]) -> Choice:
     """Read the file, and choose: what was named, else what the filter matches, else what that of the settings does.
 
     Raises:
         UserError: a name or a filter matches nothing, or the file can't be used.
     """
-    return choose_workloads(settings, names, filter_of(filters) if filters else None)
+    return choosing.choose(settings, kind, names, filter_of(filters) if filters else None)
 
 
 def _take_up(
@@ -154,7 +161,9 @@ def _take_up(
         invocation.show("Nothing is open.", {"outcomes": []})
         return
     with (
-        invocation.events(settings, log_names_of([(a.server_id, a.name) for a in attempts])) as events,
+        invocation.events(
+            settings, log_names_of([(a.subject_id, a.name, bool(a.volume_id)) for a in attempts])
+        ) as events,
         open_session(settings, events, hosts=True, lock=True) as session,
     ):
         still_open = [session.journal.attempt(a.id) for a in attempts]
@@ -178,7 +187,7 @@ def open_attempts(settings: Settings, which: Sequence[str]) -> list[Attempt]:
         return attempts
     chosen: list[Attempt] = []
     for word in which:
-        found = [a for a in attempts if word in {a.id, a.server_id, a.name}]
+        found = [a for a in attempts if word in {a.id, a.subject_id, a.name}]
         if not found:
             names = listed([a.name for a in attempts])
             raise UserError(f"nothing is open for {word!r}", remedy=f"open are: {names}; `os-migrate status` shows all")
@@ -197,7 +206,7 @@ def finish(invocation: Invocation, outcomes: Sequence[Outcome], calls: Mapping[s
     invocation.show(summary(outcomes), result)
     for outcome in outcomes:
         if outcome.errors:
-            typer.echo(f"{outcome.name or '(no name)'} ({outcome.server_id}): {outcome.result}", err=True)
+            typer.echo(f"{outcome.name or '(no name)'} ({outcome.subject_id}): {outcome.result}", err=True)
         for error in outcome.errors:
             typer.echo(error_text(error), err=True)
     if failed := [outcome.exit_code for outcome in outcomes if outcome.exit_code]:
@@ -211,7 +220,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     lines: list[str] = []
     for outcome in outcomes:
         lines.append(
-            f"{outcome.name or '(no name)'} ({outcome.server_id}): {outcome.result}, {duration(outcome.seconds)}"
+            f"{outcome.name or '(no name)'} ({outcome.subject_id}): {outcome.result}, {duration(outcome.seconds)}"
         )
         if outcome.detail and outcome.detail != str(outcome.error):
             lines.append(f"  {outcome.detail}")

@@ -9,7 +9,7 @@ from html import escape
 
 from os_migrate import __version__
 from os_migrate.cli.meter import duration, size
-from os_migrate.cli.planned import made_text, name_of, summary, warnings_of
+from os_migrate.cli.planned import flavors_of, made_text, name_of, summary, warnings_of
 from os_migrate.errors import Problem
 from os_migrate.planning import Plan, PlannedServer, addresses_of
 
@@ -98,7 +98,7 @@ def _row(plan: Plan, number: int, server: PlannedServer) -> str:
         return f'<tr><td class="number">{number}</td><td>{name}</td>{skipped}</tr>'
     data = f"<br><small>about {size(server.likely_bytes)} to copy</small>" if checked.disks else ""
     disks = _lines(f"{disk.device} {disk.size_gib} GiB" for disk in checked.disks) or "nothing is copied"
-    flavor = f"{checked.server.flavor_name if checked.server else '?'} → {server.flavor or '?'}"
+    flavor = " → ".join(flavors_of(server))
     worst = round(server.full.downtime_s) > round(server.likely.downtime_s)
     at_most = f"<br><small>{duration(server.full.downtime_s)} if its disks are full</small>" if worst else ""
     count = f'<span class="bad">{len(checked.problems)}</span>' if checked.problems else "none"

@@ -12,6 +12,7 @@ from os_migrate.cli.page import page
 from os_migrate.cli.planned import text_of
 from os_migrate.files.durable import write_atomically
 from os_migrate.planning import fields, make_plan
+from os_migrate.resources.choosing import SERVERS, VOLUMES
 from os_migrate.session import open_session
 
 NARROWEST = 100
@@ -25,6 +26,9 @@ def plan(
     names: Names = None,
     *,
     filters: Filters = None,
+    detached_volumes: Annotated[
+        bool, typer.Option("--detached-volumes", help="Of `detached_volumes.yml`, instead of servers.")
+    ] = False,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page too, for the servers' owners.")
     ] = None,
@@ -38,10 +42,11 @@ def plan(
 
     - `os-migrate plan`
     - `os-migrate plan --filter '~^db' --set os_migrate_link_mbit=500 --html db.html`
+    - `os-migrate plan --detached-volumes`
     """
     invocation = invocation_of(ctx)
     settings = invocation.settings()
-    choice = choose(settings, names or [], filters or [])
+    choice = choose(settings, VOLUMES if detached_volumes else SERVERS, names or [], filters or [])
     with invocation.events(settings) as events:
         choice.tell_of_idle(events)
         with open_session(settings, events, hosts=True, lock=False, checks_hosts=True) as session:

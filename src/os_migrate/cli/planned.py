@@ -10,6 +10,7 @@ from rich.table import Table
 from os_migrate.cli.meter import duration, size
 from os_migrate.plan.made import Made
 from os_migrate.planning import Plan, PlannedServer, addresses_of
+from os_migrate.workload import Workload
 
 
 def text_of(plan: Plan, width: int) -> str:
@@ -38,8 +39,7 @@ def _table(plan: Plan) -> Table:
             continue
         at = [duration(seconds) for seconds in (server.likely.downtime_s, server.likely.begin_s, server.likely.end_s)]
         problems = str(len(checked.problems)) if checked.problems else "none"
-        flavor = f"{checked.server.flavor_name if checked.server else '?'}\n-> {server.flavor or '?'}"
-        table.add_row(str(number), name, disks, addresses, escape(flavor), *at, problems)
+        table.add_row(str(number), name, disks, addresses, escape("\n-> ".join(flavors_of(server))), *at, problems)
     return table
 
 
@@ -61,7 +61,8 @@ def _below(plan: Plan) -> Iterator[str]:
 
 def _verdict(plan: Plan) -> Iterator[str]:
     if not plan.problems:
-        yield "No problem was found: `os-migrate migrate` can start." if plan.to_migrate else "Nothing to do."
+        command = "migrate" if of_servers(plan) else "import detached_volumes"
+        yield f"No problem was found: `os-migrate {command}` can start." if plan.to_migrate else "Nothing to do."
         return
     count = len(plan.problems)
     yield f"It can't start, there {'is a problem' if count == 1 else f'are {count} problems'}; nothing was touched:"
@@ -70,10 +71,16 @@ def _verdict(plan: Plan) -> Iterator[str]:
         yield from [f"      {problem.remedy}"] if problem.remedy else []
 
 
+def of_servers(plan: Plan) -> bool:
+    """Say whether a plan is one of servers, not of detached volumes."""
+    return all(isinstance(server.checked.workload, Workload) for server in plan.servers)
+
+
 def summary(plan: Plan) -> str:
     """Return the whole run in a sentence."""
     count = len(plan.to_migrate)
-    servers = "1 server" if count == 1 else f"{count} servers"
+    word = "server" if of_servers(plan) else "detached volume"
+    servers = f"{count} {word}{'s' * (count != 1)}"
     skipped = len(plan.servers) - count
     rest = f" ({skipped} skipped)" if skipped else ""
     total = sum(server.checked.bytes_to_copy for server in plan.to_migrate)
@@ -88,6 +95,13 @@ def name_of(plan: Plan, server: PlannedServer) -> str:
     workload = server.checked.workload
     alike = sum(other.checked.workload.name == workload.name for other in plan.servers)
     return workload.name if workload.name and alike == 1 else f"{workload.name or '(no name)'} ({workload.id})"
+
+
+def flavors_of(server: PlannedServer) -> tuple[str, ...]:
+    """Return a server's flavor and its twin's; a volume has none."""
+    if not isinstance(server.checked.workload, Workload):
+        return ()
+    return server.checked.server.flavor_name if server.checked.server else "?", server.flavor or "?"
 
 
 def made_text(made: Made) -> str:

@@ -20,7 +20,9 @@ from os_migrate.step import Reading
 @reporting
 def status(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="NAME|ID|ATTEMPT", help="One server or attempt.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME|ID|ATTEMPT", help="One server, volume or attempt.")
+    ] = None,
     *,
     steps: Annotated[bool, typer.Option("--steps", help="Show every step.")] = False,
 ) -> None:
@@ -34,7 +36,7 @@ def status(
         invocation.show(f"Nothing was migrated from {settings.data_dir} yet.", {"attempts": []})
         return
     with open_journal(settings.data_dir) as journal:
-        attempts = [a for a in journal.attempts() if name is None or name in {a.id, a.server_id, a.name}]
+        attempts = [a for a in journal.attempts() if name is None or name in {a.id, a.subject_id, a.name}]
         if name is not None and not attempts:
             known = listed(sorted({a.name for a in journal.attempts()}))
             raise UserError(f"there is no migration of {name!r}", remedy=f"there are: {known}")
@@ -76,7 +78,7 @@ def lines_of(report: AttemptReport, *, steps: bool) -> list[str]:
     """Return a report as people read it."""
     attempt = report.attempt
     stage = f" in stage {attempt.stage}" if attempt.stage and not attempt.state.final else ""
-    lines = [f"{attempt.name or '(no name)'} ({attempt.server_id})  {attempt.state}{stage}  attempt {attempt.id}"]
+    lines = [f"{attempt.name or '(no name)'} ({attempt.subject_id})  {attempt.state}{stage}  attempt {attempt.id}"]
     lines.append(f"  began {datetime.fromtimestamp(attempt.started).astimezone():%Y-%m-%d %H:%M:%S}{_ended(attempt)}")
     if attempt.error:
         lines.append(f"  error: {attempt.error}")

@@ -19,7 +19,7 @@ from os_migrate.settings import Settings
 from os_migrate.verify import DiskCheck, State, Verification
 
 Which = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME|ID", help="Servers. [default: all that were migrated]")
+    list[str] | None, typer.Argument(metavar="NAME|ID", help="Servers or volumes. [default: all that were migrated]")
 ]
 
 
@@ -55,13 +55,13 @@ def verify(ctx: typer.Context, which: Which = None) -> None:
             calls = calls_of(session)
     else:
         found = [Verification(p.source_server_id, p.name, detail=p.proof) for p in proofs]
-    by_id = {p.source_server_id: p for p in proofs}
+    by_id = {p.source_id: p for p in proofs}
     found += unreadable
-    result = {"verifications": [fields(f, by_id.get(f.server_id)) for f in found], "api_calls": dict(calls)}
-    invocation.show("\n".join(line for f in found for line in lines_of(f, by_id.get(f.server_id))), result)
+    result = {"verifications": [fields(f, by_id.get(f.subject_id)) for f in found], "api_calls": dict(calls)}
+    invocation.show("\n".join(line for f in found for line in lines_of(f, by_id.get(f.subject_id))), result)
     for one in found:
         if one.error is not None:
-            typer.echo(f"{one.name or '(no name)'} ({one.server_id}): not verified", err=True)
+            typer.echo(f"{one.name or '(no name)'} ({one.subject_id}): not verified", err=True)
             typer.echo(error_text(one.error), err=True)
     failed = next((f.error for f in found if f.error is not None), None)
     if failed is not None:
@@ -81,7 +81,7 @@ def chosen(settings: Settings, which: Sequence[str]) -> tuple[list[WorkloadRepor
             proofs.append(read_report(file))
         except UserError as error:
             unreadable.append(Verification(ServerId(file.stem), "", error=error))
-    known = {word for p in proofs for word in (p.source_server_id, p.name)} | {u.server_id for u in unreadable}
+    known = {word for p in proofs for word in (p.source_id, p.name)} | {u.server_id for u in unreadable}
     if missing := [word for word in which if word not in known]:
         names = listed([p.name for p in proofs])
         raise UserError(
@@ -91,19 +91,19 @@ def chosen(settings: Settings, which: Sequence[str]) -> tuple[list[WorkloadRepor
     if not which:
         return proofs, unreadable
     return (
-        [p for p in proofs if {p.source_server_id, p.name} & set(which)],
+        [p for p in proofs if {p.source_id, p.name} & set(which)],
         [u for u in unreadable if u.server_id in which],
     )
 
 
 def lines_of(found: Verification, proof: WorkloadReport | None) -> list[str]:
     """Return a verification as people read it: a table of its disks."""
-    lines = [f"{found.name or '(no name)'} ({found.server_id}): {_verdict(found)}"]
+    lines = [f"{found.name or '(no name)'} ({found.subject_id}): {_verdict(found)}"]
     if proof is not None:
         lines.append(f"  migrated {proof.ended_at}, attempt {proof.attempt}; {proof.proof}")
     if found.detail and (proof is None or found.detail != proof.proof):
         lines.append(f"  {found.detail}")
-    rows = [(d.device, f"source {d.source}", f"copy {d.copy}", says(d)) for d in found.disks]
+    rows = [(d.device, f"source {d.source}", f"copy {d.copy}", says(d, found)) for d in found.disks]
     widths = [max(len(row[column]) for row in rows) for column in range(3)] if rows else []
     lines += ["  " + "  ".join(map(str.ljust, row, [*widths, 0])) for row in rows]
     return lines
@@ -115,7 +115,7 @@ def _verdict(found: Verification) -> str:
     return f"verified, {duration(found.seconds)}" if found.disks else "nothing to verify"
 
 
-def says(disk: DiskCheck) -> str:
+def says(disk: DiskCheck, found: Verification) -> str:
     """Say what the three digests of a disk mean."""
     if State.GONE in {disk.source, disk.copy}:
         return "can't be compared any more"
@@ -125,6 +125,8 @@ def says(disk: DiskCheck) -> str:
         return f"source and copy are equal: {disk.source_digest}"
     if disk.is_doubtful:
         return "never proven, and they differ"
+    if disk.source is State.UNCHANGED and found.volume_id:
+        return "to be expected, if somebody has used the copy since"
     if disk.source is State.UNCHANGED:
         return "to be expected: the twin has run since, and wrote to it"
     return "source and copy differ"
@@ -134,6 +136,7 @@ def fields(found: Verification, proof: WorkloadReport | None) -> dict[str, objec
     """Return a verification as the fields of a JSON line."""
     return {
         "server_id": found.server_id,
+        "volume_id": found.volume_id,
         "name": found.name,
         "verified": found.error is None and bool(found.disks),
         "seconds": round(found.seconds, 3),

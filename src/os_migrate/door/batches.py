@@ -1,5 +1,7 @@
 """Whole batches of servers, for Ansible: the engine migrates several at once, as `os-migrate migrate` does."""
 
+import json
+
 from os_migrate import batch
 from os_migrate.batch import Outcome, Result
 from os_migrate.door.call import Answer, Call, failure
@@ -9,7 +11,7 @@ from os_migrate.failure import error_fields, error_text
 from os_migrate.files.workloads import log_names_of
 from os_migrate.journal import AttemptState
 from os_migrate.planning import fields, make_plan
-from os_migrate.resources.wanted import Choice, choose_workloads
+from os_migrate.resources.choosing import SERVERS, Choice, choose
 from os_migrate.session import Session, open_session
 
 TAKEN_UP = {AttemptState.RUNNING, AttemptState.COMMITTED, AttemptState.ROLLING_BACK}
@@ -19,8 +21,8 @@ TAKEN_UP = {AttemptState.RUNNING, AttemptState.COMMITTED, AttemptState.ROLLING_B
 def migrate(call: Call) -> Answer:
     """Migrate the servers of the file that are chosen: first what was left open is brought to its end. In check mode return the plan."""
     settings = call.settings()
-    choice = choose_workloads(settings, (), filter_of(call.options))
-    names = log_names_of([(w.id, w.name) for w in choice.everything])
+    choice = choose(settings, SERVERS, (), filter_of(call.options))
+    names = log_names_of([(w.id, w.name, False) for w in choice.everything])
     with call.events(settings, {} if call.check else names) as events:
         choice.tell_of_idle(events)
         with open_session(settings, events, hosts=True, lock=not call.check, checks_hosts=True) as session:
@@ -31,7 +33,7 @@ def migrate(call: Call) -> Answer:
 
 def _planned(session: Session, choice: Choice) -> Answer:
     plan = make_plan(session.world, session.journal, choice.chosen, session.settings)
-    found: Answer = {"changed": bool(plan.to_migrate), "plan": fields(plan), "outcomes": []}
+    found: Answer = {"changed": bool(plan.to_migrate), "plan": _plain(fields(plan)), "outcomes": []}
     return found | failure(plan.error) if plan.error else found
 
 
@@ -47,7 +49,7 @@ def _outcomes(session: Session, choice: Choice) -> list[Outcome]:
 
 
 def _told(outcomes: list[Outcome]) -> Answer:
-    found: Answer = {"changed": any(map(_changed, outcomes)), "outcomes": [outcome.fields for outcome in outcomes]}
+    found: Answer = {"changed": any(map(_changed, outcomes)), "outcomes": _plain([o.fields for o in outcomes])}
     failed = [outcome for outcome in outcomes if outcome.errors]
     if not failed:
         return found
@@ -60,3 +62,8 @@ def _told(outcomes: list[Outcome]) -> Answer:
 
 def _changed(outcome: Outcome) -> bool:
     return outcome.result is not Result.SKIPPED and not isinstance(outcome.error, PlanError)
+
+
+def _plain(value: object) -> object:
+    """Return a value without the types that only we know: Ansible takes plain ones."""
+    return json.loads(json.dumps(value))

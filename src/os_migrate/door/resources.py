@@ -15,7 +15,16 @@ from os_migrate.files import marked
 from os_migrate.files.blobs import Blobs
 from os_migrate.files.marked import BadValueError
 from os_migrate.files.variables import name_filter
-from os_migrate.kinds import check_files, chosen, export_kinds, fetch_images, finishing, import_resources, read_files
+from os_migrate.kinds import (
+    READERS,
+    check_files,
+    chosen,
+    export_kinds,
+    fetch_images,
+    finishing,
+    import_resources,
+    read_files,
+)
 from os_migrate.resources.catalog import KINDS, WORKLOADS, choose_kinds
 from os_migrate.resources.compare import Verb
 from os_migrate.resources.images import IMAGES
@@ -171,12 +180,12 @@ def validate(call: Call) -> Answer:
     given = {path.stem: path for path in paths}
     if len(given) < len(paths):
         raise UserError("two files are called the same", remedy="check them one after the other")
-    kinds = choose_kinds([name for name in given if name != WORKLOADS]) if paths else KINDS
+    kinds = choose_kinds([name for name in given if name not in READERS]) if paths else KINDS
     found = check_files(
         kinds,
         lambda kind: given.get(kind.name, data_dir / kind.file),
         named=set(given),
-        workloads=given.get(WORKLOADS) if paths else data_dir / f"{WORKLOADS}.yml",
+        copied={name: given.get(name, data_dir / f"{name}.yml") for name in READERS if name in given or not paths},
     )
     errors = [str(problem) for problem in found.problems]
     text = error_text(PlanError(found.problems)) if errors else ""

@@ -1,4 +1,4 @@
-"""The stages of one workload's migration, each on a session of its own; the journal is all that they have in common.
+"""The stages of the migration of a server, or of a detached volume, each on a session of its own; they have only the journal in common.
 
     prelim, check_destination    touch nothing
     go_forward                   begins an attempt, or goes on with the open one, up to a stage of `flow`
@@ -12,24 +12,28 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from os_migrate import flow
-from os_migrate.batch import Result, refuse_cleaned_up, refuse_elsewhere
+from os_migrate import detached, flow
+from os_migrate.batch import Result, ids_of, refuse_cleaned_up, refuse_elsewhere
 from os_migrate.errors import NotFound, OSMigrateError, PlanError, RollbackIncomplete, UserError
 from os_migrate.events import Note, WorkloadEnded, WorkloadStarted
 from os_migrate.journal import Attempt, AttemptState, Journal, StepRecord, StepState
-from os_migrate.model import AttemptId, ServerId, Side
+from os_migrate.model import AttemptId, Side
 from os_migrate.pairs import free_disks, pair_of
-from os_migrate.plan import Inventory, Target, twin_of
+from os_migrate.plan import Inventory, Target, copy_of, twin_of
 from os_migrate.preflight import Checked, check, take_inventory
 from os_migrate.resources.workload import is_conversion_host
 from os_migrate.run import Run, held, our_fault
 from os_migrate.settings import Settings
 from os_migrate.step import Reading
 from os_migrate.steps.servers import ResolveTarget
-from os_migrate.workload import Workload
+from os_migrate.workload import DetachedVolume, Subject, Workload
 from os_migrate.world import World
 
 UNDONE_NEXT = {AttemptState.FAILED, AttemptState.ROLLING_BACK}
+
+
+class NothingToDo(UserError):
+    """It was migrated from another data dir, or isn't to be migrated at all."""
 
 
 class Stage(StrEnum):
@@ -51,20 +55,31 @@ class Left:
     changed: bool
 
 
-def prelim(world: World, journal: Journal, workload: Workload) -> str:
+def prelim(world: World, journal: Journal, workload: Subject) -> str:
     """Return why there is nothing to do for a workload; "" if there is something, be it only to clean up."""
     if any(not attempt.state.final for attempt in journal.attempts(workload.id)):
         return ""
-    if twin := twin_of(workload, world.destination.servers()):
-        return f"already migrated: server {twin.id}"
+    if there := _migrated_already(world, workload):
+        return there
     ours = {host.server_id for side in Side for host in world.hosts(side)}
     with suppress(NotFound):  # that is for the checks to tell
-        if workload.id in ours or is_conversion_host(world.source.server(workload.id)):
+        if isinstance(workload, Workload) and (
+            workload.id in ours or is_conversion_host(world.source.server(workload.id))
+        ):
             return "it is a conversion host"
     return ""
 
 
-def check_destination(world: World, journal: Journal, workload: Workload, settings: Settings) -> tuple[str, ...]:
+def _migrated_already(world: World, workload: Subject) -> str:
+    """Return what was made of a workload or a volume, if it is there; "" if not."""
+    if isinstance(workload, DetachedVolume):
+        copy = copy_of(workload, world.destination.volumes())
+        return f"already migrated: volume {copy.id}" if copy else ""
+    twin = twin_of(workload, world.destination.servers())
+    return f"already migrated: server {twin.id}" if twin else ""
+
+
+def check_destination(world: World, journal: Journal, workload: Subject, settings: Settings) -> tuple[str, ...]:
     """Check all that a migration of this workload needs; return the warnings. One that is on its way was checked when it began.
 
     Raises:
@@ -81,7 +96,7 @@ def check_destination(world: World, journal: Journal, workload: Workload, settin
 def go_forward(
     world: World,
     journal: Journal,
-    workload: Workload,
+    workload: Subject,
     settings: Settings,
     stage: Stage,
     attempt_id: str | None = None,
@@ -92,30 +107,33 @@ def go_forward(
 
     Raises:
         UserError: the attempt can't be gone on with, or isn't this workload's.
+        NothingToDo: it was migrated already, and this journal doesn't know it.
         PlanError: what keeps one from being begun; nothing was touched.
     """
     workloads = replace(settings.workloads, stop_before_migration=stage is Stage.STOP)
     settings = replace(settings, workloads=workloads)
     attempt = last_attempt(journal, workload.id, attempt_id)
     if attempt is not None and attempt.state is AttemptState.MIGRATED and attempt_id is None:
-        attempt = attempt if twin_of(workload, world.destination.servers()) else None  # deleted since
+        attempt = attempt if _migrated_already(world, workload) else None  # deleted since
     if attempt is not None and attempt.state in {AttemptState.COMMITTED, AttemptState.MIGRATED}:
         return Left(attempt, journal.steps(attempt.id), changed=False)
     if attempt is None or (attempt.state is AttemptState.ROLLED_BACK and attempt_id is None):
-        attempt, inventory, pair = _begin(world, journal, workload, settings)
+        attempt, inventory = _begin(world, journal, workload, settings)
     else:
         _refuse_to_go_on(attempt)
         refuse_elsewhere(world, [attempt])
         refuse_cleaned_up(world, [attempt])
         inventory = None
-        pair = pair_of(world, attempt, journal.steps(attempt.id)) or 0
-    run = Run(world.through(world.pairs[pair]), journal, attempt, settings)
+    run = Run(world.through(world.pairs[_pair(world, journal, attempt, settings)]), journal, attempt, settings)
     before = _effects(run)
     with _working(run):
-        target = run.result_of(ResolveTarget("destination"))
-        if target is None:  # it is begun just now, or died in its first moments
-            target = flow.check_destination(run, workload, inventory or take_inventory(world.destination))
-        SEQUENCE[stage](run, workload, target)
+        if isinstance(workload, DetachedVolume):
+            _take_volume(run, workload, stage)
+        else:
+            target = run.result_of(ResolveTarget("destination"))
+            if target is None:  # it is begun just now, or died in its first moments
+                target = flow.check_destination(run, workload, inventory or take_inventory(world.destination))
+            SEQUENCE[stage](run, workload, target)
     return Left(journal.attempt(attempt.id), run.steps(), changed=_effects(run) != before)
 
 
@@ -147,21 +165,21 @@ def clean_up(
     return Left(journal.attempt(attempt.id), run.steps(), changed=True)
 
 
-def last_attempt(journal: Journal, server_id: ServerId | None, attempt_id: str | None) -> Attempt | None:
-    """Return the attempt that was named, else the last one of a server.
+def last_attempt(journal: Journal, subject_id: str | None, attempt_id: str | None) -> Attempt | None:
+    """Return the attempt that was named, else the last one of a server or a detached volume.
 
     Raises:
-        UserError: the journal doesn't know the one that was named, or it is of another server.
+        UserError: the journal doesn't know the one that was named, or it is of something else.
     """
     if attempt_id:
         attempt = journal.attempt(AttemptId(attempt_id))
-        if server_id not in {None, attempt.server_id}:
+        if subject_id not in {None, attempt.subject_id}:
             raise UserError(
-                f"attempt {attempt_id} is of server {attempt.server_id} ({attempt.name}), not of {server_id}",
-                remedy="give what the stage before returned for this server",
+                f"attempt {attempt_id} is of {attempt.subject_id} ({attempt.name}), not of {subject_id}",
+                remedy="give what the stage before returned for this one",
             )
         return attempt
-    return next(reversed(journal.attempts(server_id)), None) if server_id else None
+    return next(reversed(journal.attempts(subject_id)), None) if subject_id else None
 
 
 # Attempts --------------------------------------------------------------------------------------------------------------
@@ -179,26 +197,32 @@ def _refuse_to_go_on(attempt: Attempt) -> None:
         )
 
 
-def _begin(world: World, journal: Journal, workload: Workload, settings: Settings) -> tuple[Attempt, Inventory, int]:
-    """Check as `os-migrate migrate` does; begin an attempt, and choose the pair of hosts with the most room."""
+def _begin(world: World, journal: Journal, workload: Subject, settings: Settings) -> tuple[Attempt, Inventory]:
+    """Check as `os-migrate migrate` does, and begin an attempt."""
     checked, inventory = _checked(world, journal, workload, settings)
-    others = [attempt.id for attempt in journal.unfinished()]
-    free = free_disks(world, journal, settings.conversion.disks, others)
-    pair = max(range(len(free)), key=free.__getitem__)
-    attempt = journal.begin(workload.id, workload.name, destination=inventory.project_id)
+    server_id, volume_id = ids_of(workload)
+    attempt = journal.begin(server_id, workload.name, destination=inventory.project_id, volume_id=volume_id)
     _tell_begin(Run(world, journal, attempt, settings), "migrate")
     for text in checked.warnings:
         world.events.tell(Note(workload=workload.id, text=text, warning=True))
-    return attempt, inventory, pair
+    return attempt, inventory
 
 
-def _checked(world: World, journal: Journal, workload: Workload, settings: Settings) -> tuple[Checked, Inventory]:
+def _pair(world: World, journal: Journal, attempt: Attempt, settings: Settings) -> int:
+    """Return the pair of hosts that an attempt goes through: before it has anything there, the one with the most room."""
+    pair = pair_of(world, attempt, journal.steps(attempt.id))
+    if pair is not None:
+        return pair
+    others = [other.id for other in journal.unfinished() if other.id != attempt.id]
+    free = free_disks(world, journal, settings.conversion.disks, others)
+    return max(range(len(free)), key=free.__getitem__)
+
+
+def _checked(world: World, journal: Journal, workload: Subject, settings: Settings) -> tuple[Checked, Inventory]:
     checks = check(world, journal, [workload], settings)
     (checked,) = checks.workloads
     if checked.skip:
-        raise UserError(
-            f"{workload.name}: {checked.skip}", remedy="go on only where import_workload_prelim has changed"
-        )
+        raise NothingToDo(f"{workload.name}: {checked.skip}", remedy="leave it out")
     if checked.problems:
         raise PlanError(checked.problems)
     return replace(checked, warnings=(*checked.warnings, *checks.unchecked)), checks.inventory
@@ -246,6 +270,12 @@ SEQUENCE: Mapping[Stage, Callable[[Run, Workload, Target], None]] = {
 }
 
 
+def _take_volume(run: Run, volume: DetachedVolume, stage: Stage) -> None:
+    exported = detached.export_volumes(run, volume)
+    if stage is Stage.TRANSFER:
+        detached.transfer_volumes(run, volume, exported)
+
+
 @contextmanager
 def _working(run: Run) -> Iterator[None]:
     """Hold the attempt; if the stage fails, mark it as failed, with the error that is told."""
@@ -269,10 +299,10 @@ def _working(run: Run) -> Iterator[None]:
 def _tell_begin(run: Run, activity: str) -> None:
     attempt = run.attempt
     run.world.events.tell(
-        WorkloadStarted(workload=attempt.server_id, name=attempt.name, attempt=attempt.id, activity=activity)
+        WorkloadStarted(workload=attempt.subject_id, name=attempt.name, attempt=attempt.id, activity=activity)
     )
 
 
 def _tell_end(run: Run, result: Result, detail: str = "") -> None:
     attempt = run.attempt
-    run.world.events.tell(WorkloadEnded(workload=attempt.server_id, name=attempt.name, outcome=result, detail=detail))
+    run.world.events.tell(WorkloadEnded(workload=attempt.subject_id, name=attempt.name, outcome=result, detail=detail))

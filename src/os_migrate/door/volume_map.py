@@ -11,21 +11,21 @@ from os_migrate.journal import StepRecord
 from os_migrate.model import GIB, BlockDevice, Side, VolumeId
 from os_migrate.nbd import CopyResult, ExportJob, ScanResult, SendJob
 from os_migrate.plan import Target
-from os_migrate.steps.servers import CreateServer, ResolveTarget, SnapshotServer, SurveySource
+from os_migrate.steps.servers import CreateServer, ResolveTarget, SnapshotServer
 from os_migrate.steps.transfer import AwaitJob, StartJob
 from os_migrate.steps.volumes import AttachVolume, CreateVolume, SnapshotVolume
 from os_migrate.survey import Disk, Survey
 from os_migrate.twin import block_devices, volume_spec
-from os_migrate.workload import Workload
+from os_migrate.workload import Subject, Workload
 
 
-def volume_map(steps: Sequence[StepRecord], workload: Workload, prefix: str) -> dict[str, dict[str, Any]]:
-    """Return the disks that are copied. What isn't known (yet) is None, `progress` is in percent.
+def volume_map(steps: Sequence[StepRecord], subject: Subject, prefix: str) -> dict[str, dict[str, Any]]:
+    """Return the disks that are copied; a detached volume goes by its id. What isn't known (yet) is None, `progress` is in percent.
 
     `source_dev` and `dest_dev` are None for good: a volume is found by its serial, and no name of a guest's is trusted. There is no port:
     `url` is a socket on the source host.
     """
-    return {disk.device: _entry(steps, workload, disk, prefix) for disk in _disks(steps) if _source_id(steps, disk)}
+    return {disk.device: _entry(steps, subject, disk, prefix) for disk in _disks(steps) if _source_id(steps, disk)}
 
 
 def block_device_mapping(steps: Sequence[StepRecord], workload: Workload) -> list[dict[str, Any]]:
@@ -43,13 +43,10 @@ def twin_id(steps: Iterable[StepRecord]) -> str | None:
 
 
 def _disks(steps: Sequence[StepRecord]) -> tuple[Disk, ...]:
-    survey = next((r.result for r in steps if isinstance(r.step, SurveySource)), None)
-    return survey.disks if isinstance(survey, Survey) else ()
+    return next((r.result.disks for r in steps if isinstance(r.result, Survey)), ())
 
 
-def _entry(steps: Sequence[StepRecord], workload: Workload, disk: Disk, prefix: str) -> dict[str, Any]:
-    scan, copy = _job(steps, "scan", disk), _job(steps, "copy", disk)
-    size_gib = scan.size_bytes // GIB if isinstance(scan, ScanResult) else None
+def _entry(steps: Sequence[StepRecord], subject: Subject, disk: Disk, prefix: str) -> dict[str, Any]:
     served = next(
         (r.step.job for r in steps if isinstance(r.step, StartJob) and r.step.subject == f"export {disk.device}"), None
     )
@@ -60,13 +57,23 @@ def _entry(steps: Sequence[StepRecord], workload: Workload, disk: Disk, prefix: 
         "dest_id": _destination_id(steps, disk),
         "snap_id": _made(steps, SnapshotVolume) if disk.is_boot else None,
         "image_id": _made(steps, SnapshotServer) if disk.is_boot else None,
-        "name": volume_spec(workload, disk, size_gib or 0, {}, prefix).name,
-        "size": size_gib,
+        "name": volume_spec(subject, disk, 0, {}, prefix).name if isinstance(subject, Workload) else subject.name,
+        "size": _size_gib(steps, subject, disk),
         "port": None,
         "url": f"unix:{served.socket}" if isinstance(served, SendJob | ExportJob) else None,
-        "progress": 100.0 if isinstance(copy, CopyResult) else 0.0,
+        "progress": 100.0 if isinstance(_job(steps, "copy", disk), CopyResult) else 0.0,
         "bootable": disk.bootable,
     }
+
+
+def _size_gib(steps: Iterable[StepRecord], subject: Subject, disk: Disk) -> int | None:
+    """Return what the file says, and of a disk that is local to Nova what its scan found."""
+    volumes = [v.info for v in subject.params.volumes] if isinstance(subject, Workload) else [subject.info]
+    for volume in volumes:
+        if volume.id == disk.volume_id:
+            return volume.size
+    scan = _job(steps, "scan", disk)
+    return -(-scan.size_bytes // GIB) if isinstance(scan, ScanResult) else None
 
 
 def _job(steps: Iterable[StepRecord], activity: str, disk: Disk) -> object:

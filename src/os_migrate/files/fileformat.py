@@ -1,4 +1,4 @@
-"""The shape of a workload in a file, to and from `workload.Workload`.
+"""The shape of a workload or a detached volume in a file, to and from the values of `workload`.
 
 The fields are those of the dataclasses; here is only what differs: `info` and `migration` are called `_info` and
 `_migration_params`, every resource says its `type`, and older files call two fields otherwise. Types are checked, never
@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from types import GenericAlias
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from cattrs import AttributeValidationNote, BaseValidationError, Converter, IterableValidationNote
 from cattrs.cols import list_structure_factory
@@ -22,6 +22,7 @@ from os_migrate.files.marked import BadValueError, Tagged
 from os_migrate.files.values import refusals
 from os_migrate.workload import (
     OURS,
+    DetachedVolume,
     DeviceInfo,
     EncryptedVolumes,
     FloatingIpInfo,
@@ -31,6 +32,7 @@ from os_migrate.workload import (
     PortCreationMode,
     PortInfo,
     PowerState,
+    Subject,
     VolumeInfo,
     Workload,
     WorkloadFloatingIp,
@@ -40,11 +42,14 @@ from os_migrate.workload import (
     WorkloadVolume,
 )
 
+S = TypeVar("S", Workload, DetachedVolume)
+
 TYPES: Final[Mapping[type, str]] = {
     Workload: "openstack.compute.Server",
     WorkloadPort: "openstack.network.ServerPort",
     WorkloadFloatingIp: "openstack.network.ServerFloatingIP",
     WorkloadVolume: "openstack.network.ServerVolume",
+    DetachedVolume: "openstack.network.ServerVolume",
 }
 READ_ONLY: Final = {WorkloadInfo, PortInfo, FloatingIpInfo, VolumeInfo, DeviceInfo}
 RENAMED: Final = {"info": "_info", "migration": "_migration_params"}
@@ -59,18 +64,18 @@ class Fault:
     remedy: str = ""
 
 
-def structure(resource: object) -> Workload | list[Fault]:
-    """Return the workload that a resource describes, or all that is wrong with it."""
+def structure(kind: type[S], resource: object) -> S | list[Fault]:
+    """Return what a resource describes, or all that is wrong with it."""
     try:
-        workload = _converter.structure(resource, Workload)
+        found: S = _converter.structure(resource, kind)
     except (BaseValidationError, BadValueError) as error:
         return list(faults_of(error))
-    return [Fault(*refused) for refused in refusals(workload)] or workload
+    return [Fault(*refused) for refused in refusals(found)] or found
 
 
-def unstructure(workload: Workload) -> dict[str, object]:
-    """Return a workload as the file has it, keys in the file's order."""
-    unstructured: dict[str, object] = _converter.unstructure(workload)
+def unstructure(subject: Subject) -> dict[str, object]:
+    """Return a workload or detached volume as its file has it, keys in the file's order."""
+    unstructured: dict[str, object] = _converter.unstructure(subject)
     return unstructured
 
 
@@ -87,7 +92,7 @@ def faults_of(error: BaseException, path: marked.Steps = ()) -> Iterator[Fault]:
                 remedy = f"did you mean {near[0]}?" if near else "remove it; docs/files.md lists the keys"
                 yield Fault((*path, key), "unknown key", remedy)
         case KeyError():
-            yield Fault(path, "is missing", "add it, or export the server again")
+            yield Fault(path, "is missing", "add it, or export it again")
         case _:
             yield Fault(path, str(error), "docs/files.md describes it")
 

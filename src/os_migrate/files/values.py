@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from os_migrate.workload import Workload
+from os_migrate.workload import DetachedVolume, Subject, Workload, WorkloadVolume
 
 LONGEST: Final = 255
 LONGEST_TAG: Final = 60
@@ -22,8 +22,15 @@ Refusal = tuple[tuple[str | int, ...], str, str]
 """The steps that lead to a value, what is wrong with it, the remedy."""
 
 
-def refusals(workload: Workload) -> Iterator[Refusal]:
-    """Yield each value of a workload that a cloud would refuse."""
+def refusals(subject: Subject) -> Iterator[Refusal]:
+    """Yield each value of a workload or a detached volume that a cloud would refuse."""
+    if isinstance(subject, DetachedVolume):
+        yield from _volume((), subject, "export it again")
+    else:
+        yield from _workload(subject)
+
+
+def _workload(workload: Workload) -> Iterator[Refusal]:
     params = workload.params
     yield from _check(("_info", "id"), workload.id, _filled, "export the server again")
     yield from _check(("params", "name"), params.name, _short, "shorten it")
@@ -82,16 +89,20 @@ def _volumes(workload: Workload) -> Iterator[Refusal]:
     seen: set[str] = set()
     for number, volume in enumerate(workload.params.volumes):
         here = ("params", "volumes", number)
-        yield from _check((*here, "_info", "id"), volume.info.id, _filled, "export the server again")
         if volume.info.id in seen:
             yield (*here, "_info", "id"), f"volume {volume.info.id} is listed twice", "remove one of them"
         seen.add(volume.info.id)
-        if volume.info.size < 1:
-            yield (*here, "_info", "size"), "must be a whole number of GiB above 0", "export the server again"
-        yield from _check((*here, "params", "name"), volume.params.name, _short, "shorten it")
-        yield from _check((*here, "params", "description"), volume.params.description, _short, "shorten it")
-        for key, value in volume.params.metadata.items():
-            yield from _check((*here, "params", "metadata", key), value, _short, "shorten it")
+        yield from _volume(here, volume, "export the server again")
+
+
+def _volume(here: tuple[str | int, ...], volume: WorkloadVolume, remedy: str) -> Iterator[Refusal]:
+    yield from _check((*here, "_info", "id"), volume.info.id, _filled, remedy)
+    if volume.info.size < 1:
+        yield (*here, "_info", "size"), "must be a whole number of GiB above 0", remedy
+    yield from _check((*here, "params", "name"), volume.params.name, _short, "shorten it")
+    yield from _check((*here, "params", "description"), volume.params.description, _short, "shorten it")
+    for key, value in volume.params.metadata.items():
+        yield from _check((*here, "params", "metadata", key), value, _short, "shorten it")
 
 
 def _filled(value: str) -> str | None:

@@ -75,11 +75,12 @@ class Disk:
 
 @dataclass(frozen=True)
 class Job:
-    """The migration of one server. `slots` of a pair of hosts are its own while it runs."""
+    """The migration of one server, which `builds` a twin, or of one detached volume. `slots` of a pair of hosts are its own while it runs."""
 
     disks: tuple[Disk, ...]
     slots: int
     runs: bool
+    builds: bool = True
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ def _phases(job: Job, amounts: Sequence[int], basis: Basis, *, proof: bool) -> l
     amount = sum(amounts)
     reading = amount / READ_BYTES_S if proof else 0.0
     before = STOP_S * job.runs + DISK_S / 2 * len(job.disks) if basis.before_s is None else basis.before_s
-    after = BUILD_S + DISK_S / 2 * len(job.disks) if basis.after_s is None else basis.after_s
+    after = BUILD_S * job.builds + DISK_S / 2 * len(job.disks) if basis.after_s is None else basis.after_s
     return [before + reading, float(amount), after + reading, basis.tail_s]
 
 

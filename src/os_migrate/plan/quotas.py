@@ -48,7 +48,7 @@ def _shortage(side: Side, quota: Quota, limit: int, needed: int, at_once: Sequen
     enough = quota.used + needed
     of_brief = f", {sum(at_once)} of them for a while, for {len(at_once)} servers at once" if at_once else ""
     what = f"its quota of {name} is {limit}, {quota.used} are used, {needed} more are needed{of_brief}"
-    remedy = f"have it raised by {enough - limit}, to {enough}; free that many; or migrate fewer servers (--filter)"
+    remedy = f"have it raised by {enough - limit}, to {enough}; free that many; or migrate fewer (--filter)"
     if len(at_once) > 1:
         remedy += ", or fewer at once (os_migrate_workloads_parallel)"
     return Problem(f"{side} project", f"{what}: {enough - limit} too many", remedy)

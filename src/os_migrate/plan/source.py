@@ -8,13 +8,14 @@ from os_migrate.model import AttemptId, Loan, Server, ServerStatus, Volume
 from os_migrate.workload import Workload
 
 
-def loan_problem(server: Server, attempt: AttemptId | None = None) -> Problem | None:
-    """Return why a source server can't be touched by an attempt: another one is at it, whose journal we don't see."""
-    loan = Loan.of(server)
+def loan_problem(lent: Server | Volume, attempt: AttemptId | None = None) -> Problem | None:
+    """Return why a source server or volume can't be touched by an attempt: another one is at it, whose journal we don't see."""
+    loan = Loan.of(lent)
     if loan is None or loan.attempt == attempt:
         return None
+    word = "workload" if isinstance(lent, Server) else "volume"
     return Problem(
-        f"workload {server.name!r} ({server.id})",
+        f"{word} {lent.name!r} ({lent.id})",
         f"its migration is unfinished: attempt {loan.attempt}, which this data dir doesn't know",
         f"resume or roll it back where it was begun; if that is lost, `os-migrate cleanup {loan.attempt}`",
     )

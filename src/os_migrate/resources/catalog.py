@@ -52,7 +52,10 @@ REFERRED: Final[Mapping[str, Collection]] = {
 
 ALL: Final = "all"
 WORKLOADS: Final = "workloads"
-"""The kind that is no table: `resources.workload` describes servers, and `flow` migrates them."""
+"""A kind that is no table: `resources.workload` describes servers, and `flow` migrates them."""
+
+DETACHED_VOLUMES: Final = "detached_volumes"
+"""Another: `resources.detached` describes volumes that no server has, and `detached` migrates them."""
 
 
 def choose_kinds(words: Sequence[str], *, also_for_admins: bool = False) -> tuple[Kind, ...]:

@@ -5,32 +5,19 @@ is known by them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from os_migrate.errors import UserError
-from os_migrate.events import Events, Note
-from os_migrate.files.filters import listed, select
 from os_migrate.files.mapping import read_mapping
-from os_migrate.files.workloads import WORKLOADS_FILE, read_workloads
-from os_migrate.mapping import Kind, mapped
+from os_migrate.files.workloads import (
+    DETACHED_VOLUMES_FILE,
+    WORKLOADS_FILE,
+    read_detached_volumes,
+    read_workloads,
+)
+from os_migrate.mapping import Kind, mapped, mapped_volume
 from os_migrate.resources.kind import Resource
 from os_migrate.resources.workload import as_set
-from os_migrate.settings import NameFilter, Settings
-from os_migrate.workload import Workload
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The workloads of the file, those of them that a command is for, and the entries of the filter that match none."""
-
-    everything: Sequence[Workload]
-    chosen: Sequence[Workload]
-    idle: Sequence[str]
-
-    def tell_of_idle(self, events: Events) -> None:
-        """Warn of what may be a slip of the pen."""
-        for entry in self.idle:
-            events.tell(Note(text=f"nothing matches the filter's {entry}", warning=True))
+from os_migrate.settings import Settings
+from os_migrate.workload import DetachedVolume, Workload
 
 
 def described_workloads(settings: Settings) -> list[Workload]:
@@ -61,37 +48,23 @@ def as_wanted(described: Sequence[Workload], settings: Settings) -> list[Workloa
     return [mapped(as_set(workload, settings.workloads), mapping) for workload in described]
 
 
-def choose_workloads(settings: Settings, names: Sequence[str], wanted: NameFilter | None) -> Choice:
-    """Read the file, and choose: what was named, else what the filter matches; that of the settings, where none is given.
+def wanted_detached_volumes(settings: Settings) -> list[DetachedVolume]:
+    """Return the detached volumes of the file as they are wanted in the destination.
 
     Raises:
-        UserError: a name or a filter matches nothing, or the file can't be used.
+        UserError: there is no file, or one of the files is wrong.
     """
-    everything = wanted_workloads(settings)
-    if names:
-        return Choice(everything, named(names, everything), ())
-    wanted = settings.filter("workloads") if wanted is None else wanted
-    selection = select(wanted, everything, lambda w: w.name, "servers in workloads.yml")
-    return Choice(everything, selection.chosen, selection.idle)
+    return volumes_as_wanted(read_detached_volumes(settings.data_dir / DETACHED_VOLUMES_FILE), settings)
 
 
-def named(names: Sequence[str], workloads: Sequence[Workload]) -> list[Workload]:
-    """Return the workloads that were named, by name or id, in the order of the names.
+def volumes_as_wanted(described: Sequence[DetachedVolume], settings: Settings) -> list[DetachedVolume]:
+    """Return what a file has of detached volumes as it is wanted in the destination.
 
     Raises:
-        UserError: a name is nobody's, or that of several.
+        UserError: the mapping is wrong.
     """
-    chosen: list[Workload] = []
-    for name in names:
-        found = [w for w in workloads if w.id == name] or [w for w in workloads if w.name == name]
-        if not found:
-            remedy = f"there are: {listed([w.name for w in workloads])}"
-            raise UserError(f"there is no server {name!r} in workloads.yml", remedy=remedy)
-        if len(found) > 1:
-            ids = ", ".join(w.id for w in found)
-            raise UserError(f"{len(found)} servers are called {name!r}", remedy=f"give the id instead: {ids}")
-        chosen += [w for w in found if w not in chosen]
-    return chosen
+    mapping = read_mapping(settings.mapping_file)
+    return [mapped_volume(volume, mapping) for volume in described]
 
 
 def wanted_resources(resources: Sequence[Resource], settings: Settings) -> list[Resource]:

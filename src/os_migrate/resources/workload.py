@@ -12,7 +12,7 @@ from typing import Final
 
 from os_migrate.errors import OSMigrateError, UserError
 from os_migrate.files.filters import select
-from os_migrate.model import Loan, Named, Server, ServerId, Tag, VolumeAttachment
+from os_migrate.model import Loan, Named, Server, ServerId, Tag, Volume, VolumeAttachment
 from os_migrate.resources.listing import Listing, listing_of
 from os_migrate.resources.ports import describe_floating_ip, describe_port, floating_ips_of, ports_of
 from os_migrate.settings import NameFilter, WorkloadSettings
@@ -172,14 +172,16 @@ def _volume(attachment: VolumeAttachment, server: Server, listing: Listing) -> W
         )
         raise UserError(what, remedy="export as a user of the volume's project, or detach the volume")
     device = DeviceInfo(server_id=server.id, volume_id=volume.id, device=attachment.device)
-    return WorkloadVolume(
-        VolumeParams(
-            name=volume.name,
-            description=volume.description or None,
-            availability_zone=volume.availability_zone or None,
-            volume_type=volume.volume_type or None,
-            volume_image_metadata=volume.image_metadata,
-            metadata=_of_its_owner(volume.metadata),
-        ),
-        VolumeInfo(volume.id, volume.size_gib, volume.bootable, attachments=(device,)),
+    return WorkloadVolume(params_of_volume(volume), VolumeInfo(volume.id, volume.size_gib, volume.bootable, (device,)))
+
+
+def params_of_volume(volume: Volume) -> VolumeParams:
+    """Describe what a volume is."""
+    return VolumeParams(
+        name=volume.name,
+        description=volume.description or None,
+        availability_zone=volume.availability_zone or None,
+        volume_type=volume.volume_type or None,
+        volume_image_metadata=volume.image_metadata,
+        metadata=_of_its_owner(volume.metadata),
     )

@@ -23,7 +23,7 @@ options:
 EXAMPLES = r"""
 - name: Check the source server
   os_migrate.os_migrate.import_workload_src_check:
-    name: "{{ item._info.id }}"
+    name: "{{ item['_info']['id'] }}"
 
 - name: Check the source server as a task describes it
   os_migrate.os_migrate.import_workload_src_check:

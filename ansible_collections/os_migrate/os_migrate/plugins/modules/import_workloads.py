@@ -23,7 +23,7 @@ options:
     type: str
   filter:
     description:
-      - The servers, each entry a name or C({regex: PATTERN}), in place of C(os_migrate_workloads_filter).
+      - "The servers, each entry a name or C({regex: PATTERN}), in place of C(os_migrate_workloads_filter)."
     type: list
     elements: raw
   parallel:
