@@ -433,7 +433,8 @@ def test_twins_hold_the_files_of_their_sources(scene: Scene, destination: Any) -
 
 def test_loose_volume_is_copied_once(scene: Scene, destination: Any) -> None:
     exported, exported_again, rehearsed, imported, imported_again = (played.changed for played in scene.loose)
-    assert (exported, exported_again, rehearsed, imported_again) == (1, 0, 1, 0)
+    assert (exported, exported_again, imported_again) == (1, 0, 0)
+    assert rehearsed >= 1
     assert imported >= 1
     (copy,) = [volume for volume in destination.block_storage.volumes() if volume.name == LOOSE]
     twin = scene.twins[PLAIN.name]

@@ -31,7 +31,7 @@ from os_migrate.resources.images import IMAGES
 from os_migrate.resources.kind import Kind, Resource
 from os_migrate.resources.wanted import wanted_resources
 from os_migrate.rest import Collection, Service
-from os_migrate.servers import export_servers
+from os_migrate.servers import export_detached_volumes, export_servers
 from os_migrate.session import open_cloud, open_journal
 from os_migrate.settings import NameFilter, Settings
 from os_migrate.world import Cloud, SystemClock
@@ -111,6 +111,35 @@ def export_workload(call: Call) -> Answer:
         "updated": [w.name for w in exported.merged.changed],
         "vanished": [w.name for w in exported.merged.vanished],
         "unfinished": [s.name for s in exported.found.unfinished],
+        **diff_of(call, [(str(file), exported.before, exported.after)]),
+    }
+    return {**answer, **failure(exported.error)} if exported.error is not None else answer
+
+
+def export_detached_volume(call: Call) -> Answer:
+    """Bring detached_volumes.yml up to date with the source's; what can't be described fails, and the rest is written."""
+    file = path_of(call.options["path"])
+    with opened(call, lock=False) as (settings, _, cloud), open_journal(settings.data_dir) as journal:
+        exported = export_detached_volumes(
+            cloud,
+            journal,
+            file,
+            filter_of(call.options) or settings.filter("volumes"),
+            overwrite_migration_params=bool(call.options.get("overwrite_migration_params")),
+            write=not call.check,
+        )
+    for idle in exported.found.idle_filters:
+        call.warn(f"nothing matches the filter's {idle}")
+    for volume in exported.found.at_odds:
+        call.warn(f"{volume.name} ({volume.id}) is left out: it is {volume.status}")
+    answer: Answer = {
+        "changed": exported.before != exported.after,
+        "path": str(file),
+        "exported": [v.name for v in exported.found.volumes],
+        "added": [v.name for v in exported.merged.added],
+        "updated": [v.name for v in exported.merged.changed],
+        "vanished": [v.name for v in exported.merged.vanished],
+        "unfinished": [v.name for v in exported.found.unfinished],
         **diff_of(call, [(str(file), exported.before, exported.after)]),
     }
     return {**answer, **failure(exported.error)} if exported.error is not None else answer
