@@ -483,6 +483,17 @@ def test_an_image_whose_data_had_arrived_is_finished_without_sending_it_again(ru
     assert calls(run.destination, "write image") == 0
 
 
+@pytest.mark.parametrize(("data", "disk_format"), [(DATA[:-1], "raw"), (DATA, "qcow2")])
+def test_what_was_left_with_other_data_or_in_another_format_is_made_anew(run, data, disk_format):
+    exported(run)
+    left = run.destination.add_glance_image("web", data, tags=[UNFINISHED], disk_format=disk_format)
+    run.good("import", "images")
+    there = image_of(run.destination)
+    assert names(run.destination) == ["web"]
+    assert (there["disk_format"], there["id"] != left["id"]) == ("raw", True)
+    assert run.destination._images[there["id"]].data == DATA
+
+
 def test_what_was_left_of_another_image_is_left_alone(run):
     exported(run)
     half = {"disk_format": "raw", "container_format": "bare", "tags": [UNFINISHED]}
