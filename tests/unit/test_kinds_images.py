@@ -202,7 +202,9 @@ def test_a_download_that_was_killed_is_begun_anew(run):
     with pytest.MonkeyPatch.context() as patched, suppress(Killed):
         patched.setattr(Path, "unlink", lambda self, **_: None if self.name.endswith(".part") else real(self))
         run("export", "images")
-    assert [name.endswith(".part") for name in files(run)] == [True]
+    (part,) = (run.here / "image_blobs").glob(".*.part")
+    assert list(files(run)) == [part.name]
+    part.write_bytes(b"longer than what will come" * 100)
     run.source.seam.hook = Hook()
     run.good("export", "images")
     assert list(files(run).values()) == [DATA]
@@ -705,6 +707,14 @@ def test_data_that_is_sent_again_is_sent_from_its_beginning(tmp_path):
     next(iter(reading))
     assert b"".join(reading) == DATA
     assert reading.digest == hashlib.md5(DATA).hexdigest()
+
+
+def test_what_was_known_of_a_file_is_forgotten_when_it_is_changed(tmp_path):
+    blobs, file = Blobs(tmp_path), tmp_path / "blob"
+    for data in (DATA, DATA[1:]):
+        file.write_bytes(data)
+        for algorithm in ("md5", "sha512") if data is DATA else ("sha512", "md5"):
+            assert blobs.digest(file, algorithm, unseen) == hashlib.new(algorithm, data).hexdigest()
 
 
 def test_one_process_at_a_time_downloads_an_image(tmp_path):
