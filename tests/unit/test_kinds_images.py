@@ -359,10 +359,17 @@ def test_an_image_arrives_as_it_was_but_for_what_clouds_write(run):
 
 
 def test_data_that_arrives_otherwise_is_deleted_and_told(run, monkeypatch):
-    exported(run)
+    exported(run, protected=True, visibility="community")
+    seen: list[object] = []
+
+    def stored(self: FakeCloud, came: bytes) -> bytes:
+        seen.extend((image["visibility"], image["protected"]) for image in self._raw_images().values())
+        return came[:-1] + b"!"
+
     with monkeypatch.context() as patched:
-        patched.setattr(FakeCloud, "_stored", lambda self, came: came[:-1] + b"!")
+        patched.setattr(FakeCloud, "_stored", stored)
         ran = run("import", "images")
+    assert seen == [("shared", False)]
     assert ran.exit_code == DigestMismatch.exit_code
     assert "what arrived isn't what was sent" in ran.err
     assert names(run.destination) == []
