@@ -83,15 +83,12 @@ def check_source(run: Run, volume: DetachedVolume) -> None:
             f"{volume.name or volume.id}: the volume isn't marked as on loan any more: somebody cleaned up after attempt {run.attempt.id}",
             remedy="migrate again",
         )
-    attached = [
-        (r.step.host_id, r.result)
-        for r in run.steps()
-        if isinstance(r.step, AttachVolume) and r.step.side is Side.SOURCE
-    ]
-    if not attached:
+    steps = [(r.step, r.result) for r in run.steps() if isinstance(r.step, AttachVolume)]
+    hosts = {step.host_id: result for step, result in steps if step.side is Side.SOURCE}
+    if not hosts:
         if problems := source_volume_problems(volume, there, run.attempt.id):
             raise SourceChanged("; ".join(map(str, problems)), remedy="mend that, then migrate again")
-    elif attached[0][1] is not None and [a.server_id for a in there.attachments] != [attached[0][0]]:
+    elif None not in hosts.values() and [a.server_id for a in there.attachments] != list(hosts):
         raise SourceChanged(
             f"{volume.name or volume.id}: the volume was taken from the source conversion host, and may have been written to",
             remedy="leave it alone, then migrate again",

@@ -10,7 +10,7 @@ import pytest
 from os_migrate import cleanup, flow
 from os_migrate.batch import Result
 from os_migrate.errors import CloudError, PlanError
-from os_migrate.journal import AttemptState
+from os_migrate.journal import AttemptState, StepState
 from os_migrate.model import NO_SERVER, AttemptId, Loan, ServerId
 from os_migrate.run import GRACE_S, Run
 from os_migrate.steps.detached import KeepVolume, MarkVolume
@@ -18,6 +18,7 @@ from os_migrate.steps.volumes import AttachVolume
 from tests.crash.conftest import SHM, Points
 from tests.crash.instants import DoomAt, FailAt, Survey, die, sample
 from tests.crash.test_failures import FORGETFUL, unavailable
+from tests.crash.test_mutations import finished_steps_only
 from tests.fakes.detached import DetachedScene
 from tests.fakes.seam import Call, Hook
 from tests.fakes.state import PROMPT, Latency
@@ -220,7 +221,8 @@ def test_volume_whose_mark_is_gone_is_not_migrated_on(scenes: Scenes, points: Po
             scene._restart(None)
             cleanup.clean_up(scene.world, cleanup.find(scene.world, ()), scene.settings)
             scene.assert_nothing_left()
-            if scene.copies(volume):
+            mark = scene.journal.step(first, MarkVolume("source", volume.id).key)
+            if scene.copies(volume) or mark.state is not StepState.DONE:
                 continue
             gone += 1
             scene.assert_migrated(scene.resume())
@@ -296,7 +298,7 @@ MUTATIONS = {
     "copy_is_not_kept": (KeepVolume, "do", lambda self, world, tag: self.volume_id, "cleanup"),
     "marks_stay": (MarkVolume, "undo", lambda *_: None, "rollback"),
     "attachments_stay": (AttachVolume, "undo", lambda *_: None, "rollback"),
-    "no_find_before_undo": (Run, "_find", lambda self, step: None, "rollback"),
+    "undo_of_finished_steps_only": (Run, "steps", finished_steps_only, "rollback"),
 }
 
 

@@ -466,7 +466,7 @@ def test_mapping_names_types_and_zones_and_the_import_goes_by_it(run, scene, mon
     (run.directory / "mapping.yml").write_text("volume_types: {fast: gone}\n")
     missing = run("mapping", "--destination")
     assert missing.exit_code == 2
-    assert "'gone' isn't in the destination; 2 detached volumes need it" in missing.err
+    assert "'gone' (fast by mapping.yml:1) isn't in the destination; 2 detached volumes need it" in missing.err
 
 
 def test_journal_says_which_it_is(run):
