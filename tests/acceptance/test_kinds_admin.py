@@ -12,8 +12,9 @@ import yaml
 from lab import scenario
 from lab.settings import STATE_DIR
 from os_migrate.resources.catalog import KINDS
+from tests.acceptance.belongings import Picture, public_key
 from tests.acceptance.operating import Done, Operator
-from tests.acceptance.test_kinds import KEY, Picture, actions
+from tests.acceptance.test_kinds import actions
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
@@ -37,7 +38,7 @@ def furnish(cloud: Any) -> None:
     for project, name in ((shop, "member"), (front, "reader")):
         role = identity.find_role(name, ignore_missing=False)
         identity.assign_project_role_to_user(project, alice, role)
-    compute.create_keypair(name="kinds-key", public_key=KEY, user_id=alice.id)
+    compute.create_keypair(name="kinds-key", public_key=public_key(), user_id=alice.id)
     small = compute.create_flavor(name="kinds-small", **SIZES, swap=64, ephemeral=1)
     compute.create_flavor_extra_specs(small, SPECS)
     private = compute.create_flavor(name="kinds-private", **SIZES, is_public=False)

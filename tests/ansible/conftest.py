@@ -1,5 +1,6 @@
 """What the collection's tests share: where it is, modules run in this process, playbooks run in one of their own."""
 
+import ast
 import json
 import os
 import subprocess
@@ -17,6 +18,29 @@ COLLECTION = ROOT / "ansible_collections/os_migrate/os_migrate"
 PLUGINS = "ansible_collections.os_migrate.os_migrate.plugins"
 
 
+def constant(file: str, name: str) -> dict[str, object]:
+    """Return what a plugin says of itself."""
+    tree = ast.parse((COLLECTION / f"plugins/{file}.py").read_text())
+    (value,) = [
+        node.value.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name
+    ]
+    return yaml.safe_load(value)
+
+
+def documented(name: str) -> dict[str, dict[str, object]]:
+    """Return the options of a module, those of its fragments among them."""
+    documentation = constant(f"modules/{name}", "DOCUMENTATION")
+    options: dict[str, dict[str, object]] = dict(documentation.get("options", {}))
+    for fragment in documentation["extends_documentation_fragment"]:
+        for option, said in constant(f"doc_fragments/{fragment.rpartition('.')[2]}", "DOCUMENTATION")[
+            "options"
+        ].items():
+            options.setdefault(option, said)
+    return options
+
+
 class Module:
     """Runs modules as Ansible does, but in this process."""
 
@@ -24,7 +48,7 @@ class Module:
         self._monkeypatch = monkeypatch
         self._capsys = capsys
 
-    def __call__(self, name: str, **options: object) -> dict[str, object]:
+    def __call__(self, name: str, /, **options: object) -> dict[str, object]:
         arguments = json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode()
         self._monkeypatch.setattr(basic, "_ANSIBLE_ARGS", arguments)
         self._monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)

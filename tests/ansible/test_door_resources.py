@@ -61,6 +61,11 @@ class Modules:
         given = {key: more.pop(key) for key in ("check", "diff") if key in more}
         return self("export_kind", {"path": str(self.file(kind)), **more}, kind=kind, **given)
 
+    def download(self, **more: object) -> Answer:
+        """Download the data of the images of the file."""
+        given = {key: more.pop(key) for key in ("check",) if key in more}
+        return self("export_image_data", {"path": str(self.file("images")), **more}, **given)
+
     def make(self, kind: str, **more: object) -> Answer:
         given = {key: more.pop(key) for key in ("check", "diff") if key in more}
         options = more if "data" in more else {"path": str(self.file(kind)), **more}
@@ -82,7 +87,9 @@ def test_kinds_go_there_module_by_module_and_a_second_run_changes_nothing(furnis
     for kind in TENANTS:
         exported = furnished.export(kind)
         assert (exported["changed"], exported.get("failed")) == (True, None), exported
+        assert kind != "images" or furnished.download()["changed"]
         assert furnished.make(kind)["changed"], kind
+    assert not furnished.download()["changed"]
     for kind in TENANTS:
         assert not furnished.export(kind)["changed"], kind
         assert not furnished.make(kind)["changed"], kind
@@ -148,6 +155,7 @@ def test_part_of_a_filter_that_matches_nothing_is_a_warning(furnished):
 def test_resources_are_made_one_by_one_as_the_task_says_them(furnished):
     for kind in TENANTS:
         furnished.export(kind)
+        assert kind != "images" or furnished.download()["changed"]
         read = furnished("read_resources", {"path": str(furnished.file(kind))})
         for resource in read["resources"]:
             made = furnished.make(kind, data=resource, data_dir=str(furnished.data_dir))
@@ -207,6 +215,36 @@ def test_an_import_that_dies_is_finished_by_the_same_task(furnished):
     assert len(furnished.destination.list_of(NETWORKS, {"name": "shop"})) == 1
 
 
+def test_the_data_of_images_comes_beside_their_file_or_where_the_task_says(furnished, tmp_path):
+    furnished.export("images")
+    assert furnished.download(check=True)["missing"] == ["kernel", "shop/front"]
+    assert not (furnished.data_dir / "image_blobs").exists()
+    elsewhere = tmp_path / "elsewhere"
+    assert [entry["new"] for entry in furnished.download(blobs_dir=str(elsewhere), name="kernel")["data"]] == [True]
+    assert len([file for file in elsewhere.iterdir() if file.name.endswith("kernel")]) == 1
+    failed = furnished.make("images")
+    assert "the data of image kernel isn't there" in failed["msg"]
+
+
+def test_data_that_can_not_be_had_fails_the_task_and_the_rest_comes(furnished):
+    furnished.export("images")
+
+    class Refuses(Hook):
+        calls_seen = 0
+
+        def before(self, call):
+            if call.verb == "read image":
+                self.calls_seen += 1
+                if self.calls_seen == 1:
+                    raise CloudError("the image is gone")
+
+    furnished.source.seam.hook = Refuses()
+    failed = furnished.download()
+    assert failed["failed"]
+    assert "the image is gone" in failed["msg"]
+    assert len(failed["missing"]) == len(failed["data"]) == 1
+
+
 def test_files_are_checked_against_one_another(furnished):
     for kind in ("networks", "subnets"):
         furnished.export(kind)
@@ -215,7 +253,7 @@ def test_files_are_checked_against_one_another(furnished):
     furnished.file("networks").unlink()
     found = furnished("validate", {"paths": paths[1:]})
     assert not found["ok"]
-    assert "no file has a networks shop" in found["errors"][0]
+    assert "no file has a networks 'shop'" in found["errors"][0]
     assert found["errors"][0].split(":")[0] == str(furnished.file("subnets"))
     assert furnished("validate", {"paths": paths})["failed"]
 

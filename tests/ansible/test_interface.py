@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from os_migrate.files.variables import VARIABLES
-from tests.ansible.conftest import COLLECTION
+from tests.ansible.conftest import COLLECTION, documented
 
 KINDS = [
     "networks",
@@ -175,9 +175,7 @@ def test_the_variable_means_something(name):
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_the_module_takes_the_options_that_playbooks_give(name):
-    text = (COLLECTION / f"plugins/modules/{name}.py").read_text()
-    documented = yaml.safe_load(re.search(r'DOCUMENTATION = r"""\n(.*?)"""', text, re.DOTALL)[1])["options"]
-    assert set(OPTIONS[name].split()) <= set(documented)
+    assert set(OPTIONS[name].split()) <= set(documented(name))
 
 
 def test_all_modules_have_the_defaults_that_a_play_sets_for_the_group():

@@ -1,18 +1,16 @@
 """Modules check their arguments, call one function of the engine, and return its answer."""
 
-import ast
 import json
 import re
 from importlib import import_module
 
 import pytest
-import yaml
 from ansible.module_utils import basic
 
 from os_migrate.door.call import Call
 from os_migrate.errors import PlanError, Problem
 from os_migrate.model import Side
-from tests.ansible.conftest import COLLECTION, PLUGINS
+from tests.ansible.conftest import COLLECTION, PLUGINS, constant, documented
 
 engine = import_module(f"{PLUGINS}.module_utils.engine")
 NAMES = sorted(file.stem for file in (COLLECTION / "plugins/modules").glob("*.py"))
@@ -30,27 +28,6 @@ def spec_of(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     with pytest.raises(Specified) as stopped:
         import_module(f"{PLUGINS}.modules.{name}").main()
     return stopped.value.args[0]
-
-
-def constant(file: str, name: str) -> dict[str, object]:
-    tree = ast.parse((COLLECTION / f"plugins/{file}.py").read_text())
-    (value,) = [
-        node.value.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name
-    ]
-    return yaml.safe_load(value)
-
-
-def documented(name: str) -> dict[str, dict[str, object]]:
-    documentation = constant(f"modules/{name}", "DOCUMENTATION")
-    options: dict[str, dict[str, object]] = dict(documentation.get("options", {}))
-    for fragment in documentation["extends_documentation_fragment"]:
-        for option, said in constant(f"doc_fragments/{fragment.rpartition('.')[2]}", "DOCUMENTATION")[
-            "options"
-        ].items():
-            options.setdefault(option, said)
-    return options
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -24,6 +24,9 @@ def data_dir(tmp_path, play):
         "os_migrate_workload_stop_before_migration": True,
         "os_migrate_timeout": 600,
         "os_migrate_workloads_fail_fast": True,
+        "os_migrate_conversion_host_ssh_user_password": "another s3cret!",
+        "os_migrate_conversion_rhsm_username": "demo",
+        "os_migrate_conversion_rhsm_password": "one more s3cret!",
     }
     return data_dir
 

@@ -15,7 +15,14 @@ PROJECT = {"description": "", "enabled": True, "is_domain": False, "options": {}
 USER = {"enabled": True, "options": {}, "password_expires_at": None}
 UNKNOWN_TO_USERS = {"tags", "parent_id", "is_domain", "is_enabled"}
 PUBLIC, EPHEMERAL = "os-flavor-access:is_public", "OS-FLV-EXT-DATA:ephemeral"
-FLAVOR = {"description": None, EPHEMERAL: 0, "swap": 0, "rxtx_factor": 1.0, PUBLIC: True}
+FLAVOR = {
+    "description": None,
+    "OS-FLV-DISABLED:disabled": False,
+    EPHEMERAL: 0,
+    "swap": 0,
+    "rxtx_factor": 1.0,
+    PUBLIC: True,
+}
 SIZES = {"name", "ram", "vcpus", "disk"}
 ROLES = ("admin", "member", "reader")
 KEYS = {"name", "type", "public_key", "user_id"}

@@ -8,7 +8,7 @@ import pytest
 
 from os_migrate.errors import PlanError, UserError
 from os_migrate.files.config import find_file, load_settings
-from os_migrate.files.variables import VARIABLES
+from os_migrate.files.variables import FOR_OTHERS, VARIABLES
 from os_migrate.settings import EVERYTHING, Regex
 
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -198,8 +198,8 @@ def test_what_may_hold_a_secret_is_refused_on_the_command_line(tmp_path, name):
 
 def test_no_variable_that_may_hold_a_secret_is_forgotten():
     private = {name for name, variable in VARIABLES.items() if variable.private}
-    assert private == {n for n in VARIABLES if n.endswith(("_auth", "_content_hook"))}
-    assert len(private) == 6
+    assert private == {n for n in VARIABLES if n.endswith(("_auth", "_content_hook", "_password"))}
+    assert len(private) == 7
 
 
 def test_the_file_is_found_where_documented(tmp_path, monkeypatch):
@@ -219,7 +219,26 @@ def test_every_variable_is_documented_and_every_documented_one_exists():
     documented = set(re.findall(r"`(os_migrate_\w+)`", text)) - values
     documented |= {n.replace("_x_", f"_{side}_") for n in documented if "_x_" in n for side in ("src", "dst")}
     assert set(VARIABLES) - documented == set()
-    assert {n for n in documented if "_x_" not in n} - set(VARIABLES) == set()
+    assert {n for n in documented if "_x_" not in n} - set(VARIABLES) - FOR_OTHERS == set()
+
+
+def test_what_only_playbooks_read_is_left_alone(tmp_path):
+    lines = ["os_migrate_data_dir: data", "os_migrate_conversion_rhsm_password: secret", "os_migrate_src_release: 16"]
+    file = tmp_path / "variables.yml"
+    file.write_text("\n".join([*lines, "os_migrate_workloads_fail_fast: true"]))
+    assert "secret" not in repr(load_settings(file, {}))
+
+
+def test_password_of_the_hosts_is_in_the_file_only_and_never_shown(tmp_path):
+    name = "os_migrate_conversion_host_ssh_user_password"
+    file = tmp_path / "variables.yml"
+    file.write_text(f"os_migrate_data_dir: data\n{name}: secret\n")
+    settings = load_settings(file, {})
+    assert settings.conversion.ssh_password == "secret"
+    assert settings.conversion.ssh_password_access is False
+    assert "secret" not in repr(settings)
+    with pytest.raises(PlanError, match="every user of this machine can read"):
+        load_settings(file, {name: "secret"})
 
 
 def test_one_address_is_refused_for_several_pairs():

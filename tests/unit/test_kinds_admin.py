@@ -173,7 +173,10 @@ def test_files_of_os_migrate_1_0_5_load_and_import(admins):
     assert admins.good("import", *ADMINS_KINDS).splitlines() == ["5 same"]
     project = named(admins.destination, "projects", "osm_project")
     assert (project["domain_id"], project["parent_id"]) == ("default", "default")
-    assert named(admins.destination, "users", "osm_user")["default_project_id"] == project["id"]
+    user = named(admins.destination, "users", "osm_user")
+    assert user["default_project_id"] == admins.destination.scope().project_id
+    (assigned,) = admins.destination.identity["role_assignments"].values()
+    assert (assigned["scope"]["project"]["id"], assigned["user"]["id"]) == (project["id"], user["id"])
 
 
 # What differs -----------------------------------------------------------------------------------------------------------
@@ -218,7 +221,7 @@ def test_an_edited_file_is_an_update(there, kind, name, params, change):
         ("flavors", "small", {"swap": 0}, "swap: 256 -> 0"),
         ("flavors", "small", {"rxtx_factor": 1}, "rxtx_factor: 1.5 -> 1"),
         ("flavors", "private", {"is_public": True}, "is_public: false -> true"),
-        ("projects", "front", {"parent_ref": {"name": "%auth%"}}, "parent_ref: shop -> {name: '%auth%'}"),
+        ("projects", "front", {"parent_ref": {"name": "%auth%"}}, "parent_ref: shop -> %auth%"),
     ],
 )
 def test_what_cannot_be_changed_is_refused_before_anything_is_touched(there, kind, name, params, change):

@@ -190,7 +190,7 @@ def test_second_import_changes_nothing(run):
     run.good("export", *KINDS)
     run.good("import", "all")
     before = run.destination.seam.changes
-    assert run.good("import", "all").splitlines() == ["24 same"]
+    assert run.good("import", "all").splitlines() == ["26 same"]
     assert run.destination.seam.changes == before
 
 
@@ -314,9 +314,9 @@ def test_a_resource_that_fails_stops_only_what_refers_to_it(run):
     assert ran.exit_code == 3
     assert "router way out: FAILED: no quota for routers" in ran.out
     assert "there is no router 'way out' in this project" in ran.err
-    assert "16 created, 5 same, 3 failed" in ran.out
+    assert "18 created, 5 same, 3 failed" in ran.out
     run.destination.seam.hook = Hook()
-    assert "3 created, 21 same" in run.good("import", "all")
+    assert "3 created, 23 same" in run.good("import", "all")
 
 
 def test_a_rule_that_the_file_does_not_have_is_told(run):

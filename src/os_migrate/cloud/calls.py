@@ -347,8 +347,7 @@ def _has_more(body: Json, key: str) -> bool:
 
 def _mark(item: Json) -> str:
     """Return what the next page begins after. Nova wraps each key pair, and knows it by its name."""
-    inner: Json = next(iter(item.values())) if len(item) == 1 else item
-    return str(inner["id"] if "id" in inner else inner["name"])
+    return str(item["id"] if "id" in item else item["keypair"]["name"])
 
 
 __all__ = ["Api", "Json", "Refused", "Service"]

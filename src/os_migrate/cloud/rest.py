@@ -29,7 +29,7 @@ class Rest:
             collection.many,
             f"list the {_words(collection.many)}",
             params=query or {},
-            microversion=self._microversion(collection),
+            microversion=self._version_for(collection),
         )
         try:
             return [item[collection.one] if set(item) == {collection.one} else item for item in pages]
@@ -39,13 +39,13 @@ class Rest:
     def read_from(self, collection: Collection, thing_id: str) -> Json:
         """Return one thing."""
         path, doing = f"{collection.path}/{thing_id}", f"read {_word(collection)} {thing_id}"
-        answer = self._api.get(collection.service, path, doing, microversion=self._microversion(collection))
+        answer = self._api.get(collection.service, path, doing, microversion=self._version_for(collection))
         return _unwrapped(collection, answer)
 
     def create_in(self, collection: Collection, body: Json) -> Json:
         """Create a thing, once: it is never sent twice."""
         doing = f"create {_word(collection)} {body.get('name') or ''}".rstrip()
-        version = self._microversion(collection)
+        version = self._version_for(collection)
         answer = self._api.post(
             collection.service, collection.path, doing, _wrapped(collection, body), microversion=version
         )
@@ -60,7 +60,7 @@ class Rest:
         if collection.update == "PATCH":
             answer = self._api.patch(collection.service, path, doing, wrapped)
         else:
-            version = self._microversion(collection)
+            version = self._version_for(collection)
             answer = self._api.put(collection.service, path, doing, wrapped, microversion=version)
         return _unwrapped(collection, answer)
 
@@ -87,11 +87,11 @@ class Rest:
         """Delete a thing; one that isn't there is fine."""
         path, doing = f"{collection.path}/{thing_id}", f"delete {_word(collection)} {thing_id}"
         try:
-            self._api.delete(collection.service, path, doing, microversion=self._microversion(collection))
+            self._api.delete(collection.service, path, doing, microversion=self._version_for(collection))
         except NotFound:
             return
 
-    def _microversion(self, collection: Collection) -> str | None:
+    def _version_for(self, collection: Collection) -> str | None:
         return self._api.microversion(Service.COMPUTE, MICROVERSION) if collection.service is Service.COMPUTE else None
 
 

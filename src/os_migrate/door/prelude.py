@@ -18,7 +18,7 @@ from os_migrate.errors import UserError
 from os_migrate.files import marked
 from os_migrate.files.config import DEFAULT_FILE, read_settings
 from os_migrate.files.durable import write_atomically
-from os_migrate.files.variables import FOR_PLAYBOOKS
+from os_migrate.files.variables import FOR_OTHERS
 from os_migrate.model import Side
 from os_migrate.session import prepare_data_dir
 from os_migrate.settings import CloudSettings, Settings
@@ -40,7 +40,7 @@ def write_settings(call: Call) -> Answer:
     """
     data_dir = path_of(call.options["data_dir"])
     given = {**call.options.get("variables", {}), **call.options.get("secrets", {})}
-    variables = {name: value for name, value in given.items() if name not in FOR_PLAYBOOKS}
+    variables = {name: value for name, value in given.items() if name not in FOR_OTHERS}
     variables["os_migrate_data_dir"] = str(data_dir)
     settings = read_settings(variables, dict.fromkeys(variables, "the playbook"), Path())
     file, clouds_file = data_dir / DEFAULT_FILE, data_dir / CLOUDS_FILE

@@ -17,7 +17,7 @@ from os_migrate.files import marked
 from os_migrate.files.marked import BadValueError, Document, Tagged
 from os_migrate.files.templates import Templates
 from os_migrate.files.variables import (
-    FOR_PLAYBOOKS,
+    FOR_OTHERS,
     VARIABLES,
     Variable,
     mapping,
@@ -96,7 +96,7 @@ def read_settings(
     sections: dict[str, dict[str, Any]] = {}
     for name, place in where.items():
         variable = VARIABLES.get(name)
-        if name in FOR_PLAYBOOKS:
+        if name in FOR_OTHERS:
             continue
         if variable is None:
             found.append(Problem(place, f"there is no variable {name}", _nearest(name)))

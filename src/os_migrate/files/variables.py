@@ -288,11 +288,16 @@ _RHSM = (
     *("server_proxy_password", "server_proxy_port", "server_proxy_user", "syspurpose", "username"),
 )
 
-FOR_PLAYBOOKS: frozenset[str] = frozenset(
+FOR_OTHERS: frozenset[str] = frozenset(
     {
+        # 1.0.x has them, and they mean nothing here
+        "os_migrate_conversion_host_ssh_key_bits",
+        "os_migrate_dst_release",
+        "os_migrate_src_release",
+        # for playbooks and roles
         "os_migrate_workloads_fail_fast",
         "os_migrate_conversion_insights_enable",
         *(f"os_migrate_conversion_rhsm_{name}" for name in _RHSM),
     }
 )
-"""What only Ansible's playbooks and roles read: left alone here, so that their variable file is a settings file."""
+"""What is left alone, so that a variable file of Ansible's is a settings file."""

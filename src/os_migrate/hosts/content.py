@@ -1,6 +1,6 @@
 """What a conversion host is filled with: the operator's hooks, the packages, password access; and the reboot after it.
 
-A hook is the operator's own: what it changes, nobody knows, so it counts for nothing.
+A hook is the operator's own, and runs as root, as OS Migrate 1.0.x has it. What it changes, nobody knows, so it counts for nothing.
 """
 
 from os_migrate.errors import HostError, UserError
@@ -30,14 +30,14 @@ def fill(host: DeployableHost, conversion: ConversionSettings, wanted: HostSetti
     """Run the operator's hooks and install what is missing; return what the host has then."""
     if wanted.pre_content_hook:
         changes.tell("run the hook before the installation")
-        host.run_script(wanted.pre_content_hook)
+        host.run_script(wanted.pre_content_hook, as_root=True)
     facts = host.facts()
     if facts.missing and conversion.content_install:
         changes.add(f"install {', '.join(facts.missing)}")
         host.install_packages()
     if wanted.post_content_hook:
         changes.tell("run the hook after the installation")
-        host.run_script(wanted.post_content_hook)
+        host.run_script(wanted.post_content_hook, as_root=True)
     if host.allow_password(password_of(conversion), dry_run=False):
         changes.add(f"{'let' if conversion.ssh_password_access else 'no longer let'} the SSH user in by password")
     if facts.missing:

@@ -117,8 +117,8 @@ class DeployableHost(Protocol):
     def install_packages(self) -> None:
         """Install the tools that are missing."""
 
-    def run_script(self, text: str) -> str:
-        """Run a bash script as the SSH user; return what it printed."""
+    def run_script(self, text: str, *, as_root: bool = False) -> str:
+        """Run a bash script, as the SSH user or as root; return what it printed."""
 
     def allow_password(self, password: str | None, *, dry_run: bool) -> bool:
         """Let the SSH user in by a password, None: by none. Return whether that changed anything, or would."""

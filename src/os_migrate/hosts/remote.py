@@ -240,13 +240,14 @@ class RemoteHost:
             )
         return True
 
-    def run_script(self, text: str) -> str:
-        """Run an operator's bash script as the SSH user; return what it printed.
+    def run_script(self, text: str, *, as_root: bool = False) -> str:
+        """Run a bash script, as the SSH user or as root; return what it printed.
 
         Raises:
             HostError: it ended with anything but 0.
         """
-        done = self._ssh.run(["bash", "-s"], stdin=text.encode(), timeout_s=INSTALL_S, repeatable=False)
+        argv = ["sudo", "-n", "bash", "-s"] if as_root else ["bash", "-s"]
+        done = self._ssh.run(argv, stdin=text.encode(), timeout_s=INSTALL_S, repeatable=False)
         if done.returncode != 0:
             raise HostError(
                 f"{self.name}: the script ended with {done.returncode}: {done.last_words}",

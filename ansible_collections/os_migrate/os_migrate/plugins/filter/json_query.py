@@ -52,7 +52,7 @@ def plain(value):
         return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    return str(value) if isinstance(value, str) else value
+    return str.__str__(value) if isinstance(value, str) else value
 
 
 def json_query(data, expression):
@@ -60,7 +60,7 @@ def json_query(data, expression):
     if jmespath is None:
         raise AnsibleFilterError("json_query needs the Python library jmespath, for the Python that Ansible runs with")
     try:
-        return jmespath.search(str(expression), plain(data))
+        return jmespath.search(plain(expression), plain(data))
     except jmespath.exceptions.JMESPathError as error:
         raise AnsibleFilterError(f"json_query can't use {expression!r}: {error}") from error
 

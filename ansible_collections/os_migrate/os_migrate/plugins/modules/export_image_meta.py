@@ -9,8 +9,8 @@ author: OS Migrate (@os-migrate)
 description:
   - Brings C(images.yml) up to date with what the project has. Resources are known by id, edits to C(_migration_params) stay, and what is
     gone from the source leaves the file.
-  - An image that can't leave its cloud is left out: one that is encrypted, for instance. Their data is
-    M(os_migrate.os_migrate.export_image_blob)'s.
+  - An image that can't leave its cloud is left out, one that is encrypted for instance. The data of the others is downloaded by
+    M(os_migrate.os_migrate.export_image_blob).
 extends_documentation_fragment:
   - os_migrate.os_migrate.engine
   - os_migrate.os_migrate.exporting
