@@ -40,13 +40,13 @@ test-fast: packages $(VENV)/ready ## Run the tests that need no cloud
 
 .PHONY: collection
 collection: $(ANSIBLE)/ready ## Build the Ansible collection, as an archive in build/
-	@$(ANSIBLE)/bin/ansible-galaxy collection build -q --force --output-path build $(COLLECTION)
+	@$(ANSIBLE)/bin/ansible-galaxy collection build --force --output-path build $(COLLECTION)
 	@ls build/os_migrate-os_migrate-*.tar.gz
 
 .PHONY: collection-check
 collection-check: collection ## Install the collection from its archive, and check it with ansible-lint, ansible-test sanity and ansible-doc
 	@rm -rf .cache/collections
-	@$(ANSIBLE)/bin/ansible-galaxy collection install -q --force -p .cache/collections build/os_migrate-os_migrate-*.tar.gz
+	@$(ANSIBLE)/bin/ansible-galaxy collection install --force -p .cache/collections build/os_migrate-os_migrate-*.tar.gz
 	@echo "== ansible-lint, profile production"
 	@cd $(COLLECTION) && PATH=$(CURDIR)/$(ANSIBLE)/bin:$$PATH ansible-lint -q --offline --strict
 	@echo "== ansible-test sanity"

@@ -1,10 +1,10 @@
 """The kinds beside servers, and their files: export, import, validation, and what is in a cloud."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 from os_migrate.door.call import Answer, Call, failure
 from os_migrate.door.settings import path_of
@@ -30,11 +30,15 @@ from os_migrate.resources.compare import Verb
 from os_migrate.resources.images import IMAGES
 from os_migrate.resources.kind import Kind, Resource
 from os_migrate.resources.wanted import wanted_resources
+from os_migrate.resources.workload import Export
 from os_migrate.rest import Collection, Service
-from os_migrate.servers import export_detached_volumes, export_servers
+from os_migrate.servers import ExportedDetached, ExportedServers, export_detached_volumes, export_servers
 from os_migrate.session import open_cloud, open_journal
 from os_migrate.settings import NameFilter, Settings
 from os_migrate.world import Cloud, SystemClock
+
+VOLUMES_FILTER: Final = "volumes"
+"""Detached volumes have a filter of their own at the export."""
 
 
 def export_kind(call: Call, kind: str) -> Answer:
@@ -91,58 +95,39 @@ def export_image_data(call: Call) -> Answer:
 
 def export_workload(call: Call) -> Answer:
     """Bring workloads.yml up to date with the source's servers; what can't be described fails, and the rest is written."""
-    file = path_of(call.options["path"])
-    with opened(call, lock=False) as (settings, _, cloud), open_journal(settings.data_dir) as journal:
-        exported = export_servers(
-            cloud,
-            journal,
-            file,
-            filter_of(call.options) or settings.filter(WORKLOADS),
-            overwrite_migration_params=bool(call.options.get("overwrite_migration_params")),
-            write=not call.check,
-        )
-    for idle in exported.found.idle_filters:
-        call.warn(f"nothing matches the filter's {idle}")
-    answer: Answer = {
-        "changed": exported.before != exported.after,
-        "path": str(file),
-        "exported": [w.name for w in exported.found.workloads],
-        "added": [w.name for w in exported.merged.added],
-        "updated": [w.name for w in exported.merged.changed],
-        "vanished": [w.name for w in exported.merged.vanished],
-        "unfinished": [s.name for s in exported.found.unfinished],
-        **diff_of(call, [(str(file), exported.before, exported.after)]),
-    }
-    return {**answer, **failure(exported.error)} if exported.error is not None else answer
+    return _export_copied(call, WORKLOADS, export_servers)
 
 
 def export_detached_volume(call: Call) -> Answer:
-    """Bring detached_volumes.yml up to date with the source's; what can't be described fails, and the rest is written."""
+    """Bring detached_volumes.yml up to date with the source's volumes that no server has."""
+    return _export_copied(call, VOLUMES_FILTER, export_detached_volumes)
+
+
+def _export_copied(call: Call, filtered_as: str, export: Callable[..., ExportedServers | ExportedDetached]) -> Answer:
     file = path_of(call.options["path"])
     with opened(call, lock=False) as (settings, _, cloud), open_journal(settings.data_dir) as journal:
-        exported = export_detached_volumes(
+        exported = export(
             cloud,
             journal,
             file,
-            filter_of(call.options) or settings.filter("volumes"),
+            filter_of(call.options) or settings.filter(filtered_as),
             overwrite_migration_params=bool(call.options.get("overwrite_migration_params")),
             write=not call.check,
         )
-    for idle in exported.found.idle_filters:
+    found, merged = exported.found, exported.merged
+    for idle in found.idle_filters:
         call.warn(f"nothing matches the filter's {idle}")
-    for volume in exported.found.at_odds:
-        call.warn(f"{volume.name} ({volume.id}) is left out: it is {volume.status}")
     answer: Answer = {
         "changed": exported.before != exported.after,
         "path": str(file),
-        "exported": [v.name for v in exported.found.volumes],
-        "added": [v.name for v in exported.merged.added],
-        "updated": [v.name for v in exported.merged.changed],
-        "vanished": [v.name for v in exported.merged.vanished],
-        "unfinished": [v.name for v in exported.found.unfinished],
+        "exported": [r.name for r in (found.workloads if isinstance(found, Export) else found.volumes)],
+        "added": [r.name for r in merged.added],
+        "updated": [r.name for r in merged.changed],
+        "vanished": [r.name for r in merged.vanished],
+        "unfinished": [r.name for r in found.unfinished],
         **diff_of(call, [(str(file), exported.before, exported.after)]),
     }
-    return {**answer, **failure(exported.error)} if exported.error is not None else answer
+    return {**answer, **failed([exported.error] if exported.error is not None else [])}
 
 
 def import_kind(call: Call, kind: str) -> Answer:

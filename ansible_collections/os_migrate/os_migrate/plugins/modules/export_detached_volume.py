@@ -7,9 +7,9 @@ short_description: Describe detached volumes of the source in a file
 version_added: 2.0.0
 author: OS Migrate (@os-migrate)
 description:
-  - Brings C(detached_volumes.yml) up to date with the volumes that no server has. They are known by id, edits to C(_migration_params) stay, and what is
-    gone from the source leaves the file.
-  - A volume in a state that can't be migrated is left out, with a warning. One whose migration is unfinished is left as the file has it, and fails the
+  - Brings C(detached_volumes.yml) up to date with the project's volumes that no server has. Volumes are known by id, edits to
+    C(_migration_params) stay, and what is gone from the source, or attached by now, leaves the file.
+  - A volume that is in no state to be migrated is left out. One whose migration is unfinished is left as the file has it, and fails the
     task when the rest is written.
 extends_documentation_fragment:
   - os_migrate.os_migrate.engine
@@ -17,7 +17,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Describe all volumes that the settings' filter chooses
+- name: Describe all detached volumes that the settings' filter chooses
   os_migrate.os_migrate.export_detached_volume:
     path: "{{ os_migrate_data_dir }}/detached_volumes.yml"
 
