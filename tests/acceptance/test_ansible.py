@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from lab import scenario
+from lab.errors import LabError
 from lab.scenario import Guest, Shape
 from lab.settings import STATE_DIR
 from os_migrate import keys
@@ -193,8 +194,10 @@ def on_volume(cloud: Any, server: Any, volume: Any, act: Callable[[Guest, str], 
 
 
 def disk_or_none(guest: Guest, volume_id: str) -> str | None:
-    disk = scenario.disk_of(guest, volume_id)
-    return None if disk == "/dev/" else disk
+    try:
+        return scenario.disk_of(guest, volume_id)
+    except LabError:
+        return None
 
 
 def await_guest(cloud: Any, server: Any) -> Guest:
