@@ -95,5 +95,5 @@ class KeepVolume(Step[VolumeId]):
         """Do nothing: the volume goes with the step that made it."""
 
     def leftover(self, made: VolumeId) -> str:
-        """Name the volume."""
-        return f"destination volume {made} is whole, and tagged"
+        """Say how to be rid of the copy."""
+        return f"destination volume {made} is tagged as a whole copy: openstack volume delete {made}"
