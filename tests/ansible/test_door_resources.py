@@ -108,6 +108,19 @@ def test_check_mode_touches_nothing_and_says_what_would_change(furnished):
     assert furnished.locks == [False, False, False]
 
 
+def test_check_mode_takes_what_the_files_of_the_kinds_before_describe_for_there(furnished):
+    for kind in TENANTS:
+        furnished.export(kind)
+    furnished.download()
+    for kind in TENANTS:
+        foretold = furnished.make(kind, check=True)
+        assert "failed" not in foretold, foretold["msg"]
+        assert {resource["kind"] for resource in foretold["resources"]} <= {kind, "routers"}
+        assert foretold["changed"]
+    furnished.file("networks").unlink()
+    assert "there is no network 'shop' in this project" in furnished.make("subnets", check=True)["msg"]
+
+
 def test_an_update_shows_its_fields_in_diff_mode(furnished):
     furnished.export("networks")
     furnished.make("networks")

@@ -1,7 +1,7 @@
 """The kinds beside servers, and their files: export, import, validation, and what is in a cloud."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -17,6 +17,7 @@ from os_migrate.files.marked import BadValueError
 from os_migrate.files.variables import name_filter
 from os_migrate.kinds import (
     READERS,
+    Imported,
     check_files,
     chosen,
     export_kinds,
@@ -134,16 +135,23 @@ def import_kind(call: Call, kind: str) -> Answer:
     """Make in the destination what a file or a task describes; what is there is left alone, or updated where it differs."""
     (of_kind,) = choose_kinds([kind])
     with opened(call, lock=not call.check) as (settings, events, cloud):
-        resources = [*_described(call, of_kind, settings), *_late(call, of_kind, settings)]
-        imported = import_resources(
-            cloud,
-            settings,
-            events,
-            wanted_resources(resources, settings),
-            {of_kind.name},
-            dry_run=call.check,
-            clock=SystemClock(),
-        )
+        described, late = _described(call, of_kind, settings), _late(call, of_kind, settings)
+
+        def imported_with(earlier: Sequence[Kind]) -> Imported:
+            waiting = [resource for resource in late if resource.kind not in earlier]
+            resources = [*_of_data_dir(earlier, settings), *described, *waiting]
+            return import_resources(
+                cloud,
+                settings,
+                events,
+                wanted_resources(resources, settings),
+                {kind.name for kind in (*earlier, of_kind)},
+                dry_run=call.check,
+                clock=SystemClock(),
+            )
+
+        earlier = [kind for kind in KINDS[: KINDS.index(of_kind)] if (settings.data_dir / kind.file).exists()]
+        imported = _foretold(imported_with, of_kind, earlier) if call.check else imported_with([])
     fields = imported.fields()
     texts = [
         (
@@ -160,6 +168,17 @@ def import_kind(call: Call, kind: str) -> Answer:
         **diff_of(call, texts),
     }
     return {**answer, **failed(imported.errors)}
+
+
+def _foretold(imported_with: Callable[[Sequence[Kind]], Imported], kind: Kind, earlier: Sequence[Kind]) -> Imported:
+    """Return what an import would do: if it is refused as things are, then with the kinds before it as their files have them."""
+    try:
+        return imported_with([])
+    except PlanError as refused:
+        with suppress(UserError):  # of those before it: what is wrong with this one is what to tell
+            whole = imported_with(earlier)
+            return replace(whole, done=[entry for entry in whole.done if entry.action.resource.kind is kind])
+        raise refused from None
 
 
 def export_keypairs(call: Call) -> Answer:
@@ -314,10 +333,12 @@ def _described(call: Call, kind: Kind, settings: Settings) -> list[Resource]:
 
 def _late(call: Call, kind: Kind, settings: Settings) -> list[Resource]:
     """Return the resources of the data dir with fields that wait for this kind."""
-    if call.data_dir is None:
-        return []
-    found = read_files(finishing([kind]), lambda other: settings.data_dir / other.file, missing_is_fine=True)
-    return chosen(found, settings, None)
+    return _of_data_dir(finishing([kind]), settings) if call.data_dir is not None else []
+
+
+def _of_data_dir(kinds: Sequence[Kind], settings: Settings) -> list[Resource]:
+    """Return what the files of the data dir have of kinds, as far as the settings' filters choose it."""
+    return chosen(read_files(kinds, lambda kind: settings.data_dir / kind.file, missing_is_fine=True), settings, None)
 
 
 def _place(path: Sequence[object]) -> str:
