@@ -26,7 +26,7 @@ SPARES: Final = ("kinds-spare", "kinds-spare-2")
 
 
 def furnish(cloud: Any) -> None:
-    """Make two networks, a router between them and outside, four groups that refer to one another, images, key pairs, volumes."""
+    """Make two networks, a router between them and outside, four groups that refer to one another, images and key pairs."""
     network = cloud.network
     front = network.create_network(name="kinds-front", description="what customers see", mtu=1400)
     network.set_tags(front, ["shop", "front"])
@@ -85,6 +85,10 @@ def furnish(cloud: Any) -> None:
     furnish_images(cloud.image)
     for name in KEYS:
         cloud.compute.create_keypair(name=name, public_key=public_key())
+
+
+def create_spares(cloud: Any) -> None:
+    """Make the volumes that no server has."""
     spare, _ = [scenario.create_volume(cloud, name, 1, description="for later") for name in SPARES]
     cloud.block_storage.set_volume_metadata(spare, team="shop")
 

@@ -20,10 +20,9 @@ from lab import scenario
 from lab.errors import LabError
 from lab.scenario import Guest, Shape
 from lab.settings import STATE_DIR
-from os_migrate import keys
+from tests.acceptance.belongings import IMAGES, KEYS, OURS, Picture, clear, furnish, picture
 from tests.acceptance.operating import Done
 from tests.acceptance.playing import PLAYBOOKS, AnsibleOperator, Played, build_and_install
-from tests.acceptance.test_kinds import OURS, Picture, clear, furnish, picture
 from tests.acceptance.watching import Seen, on_host, watching_this_machine
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500)]
@@ -59,35 +58,9 @@ class KindsScene:
     files: set[str]
 
 
-def with_more(cloud: Any) -> Picture:
-    """Return what of ours a cloud has, key pairs and images among it."""
-    found = picture(cloud)
-    for pair in cloud.compute.keypairs():
-        if pair.name.startswith(OURS):
-            found[f"key pair {pair.name}"] = {"key": pair.public_key}
-    for image in cloud.image.images(owner=cloud.current_project_id):
-        if image.name.startswith(OURS):
-            found[f"image {image.name}"] = {"checksum": image.checksum, "format": image.disk_format}
-    return found
-
-
-def clear_more(cloud: Any) -> None:
-    clear(cloud)
-    for pair in cloud.compute.keypairs():
-        if pair.name.startswith(OURS):
-            cloud.compute.delete_keypair(pair)
-    for image in cloud.image.images(owner=cloud.current_project_id):
-        if image.name.startswith(OURS):
-            cloud.image.delete_image(image)
-
-
 def play_kinds(operator: AnsibleOperator, source: Any, destination: Any) -> KindsScene:
     """Take all kinds there: once by the playbooks, the other times by a playbook of the operator's with all roles."""
     furnish(source)
-    source.compute.create_keypair(name=f"{OURS}key", public_key=keys.generate("ed25519", "kinds").public)
-    source.image.create_image(
-        f"{OURS}image", data=b"not much of an image" * 1000, disk_format="raw", container_format="bare"
-    )
     site = operator.directory / "site.yml"
 
     def by_playbooks(act: str) -> Played:
@@ -100,14 +73,14 @@ def play_kinds(operator: AnsibleOperator, source: Any, destination: Any) -> Kind
 
     exports = by_playbooks("export"), by_roles("export")
     rehearsal = by_roles("import", "--check", "--diff")
-    after_rehearsal = with_more(destination)
+    after_rehearsal = picture(destination)
     return KindsScene(
-        source=with_more(source),
+        source=picture(source),
         exports=exports,
         rehearsal=rehearsal,
         after_rehearsal=after_rehearsal,
         imports=(by_playbooks("import"), by_roles("import")),
-        destination=with_more(destination),
+        destination=picture(destination),
         files={file.name for file in operator.data_dir.glob("*.yml")},
     )
 
@@ -298,12 +271,12 @@ def scene(collections: Path, source: Any, destination: Any) -> Iterator[Scene]:
     with ExitStack() as stack:
         for cloud in clouds.values():
             stack.callback(scenario.delete_servers, cloud)
-            stack.callback(clear_more, cloud)
+            stack.callback(clear, cloud)
         stack.callback(lambda: (servers.data_dir / "os-migrate.yml").exists() and delete_hosts(servers))
         if (servers.data_dir / "os-migrate.yml").exists():
             delete_hosts(servers)
         for cloud in clouds.values():
-            clear_more(cloud)
+            clear(cloud)
             scenario.delete_servers(cloud)
         shutil.rmtree(base, ignore_errors=True)
         only_ours = [{"regex": f"^{OURS}"}]
@@ -344,7 +317,7 @@ def grown(scene: Scene) -> dict[str, int]:
 
 
 def test_the_kinds_arrive_as_they_were(scene: Scene) -> None:
-    assert len(scene.kinds.source) == 11 + 2
+    assert len(scene.kinds.source) == 11 + len(IMAGES) + len(KEYS)
     assert scene.kinds.destination == scene.kinds.source
     assert {f"{kind}.yml" for kind in (*KINDS, *MORE_KINDS)} <= scene.kinds.files
 

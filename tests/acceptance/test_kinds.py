@@ -21,6 +21,7 @@ from tests.acceptance.belongings import (
     Picture,
     clear,
     create_servers,
+    create_spares,
     described,
     furnish,
     picture,
@@ -76,6 +77,7 @@ def scene(operator: Operator, source: Any, destination: Any) -> Iterator[Scene]:
         scenario.write_settings(directory)
         shutil.copytree(operator.data_dir / "conversion", directory / "data" / "conversion")
         furnish(source)
+        create_spares(source)
         create_servers(source)
         yield play(Operator(directory), directory / "there", source, destination)
     for cloud in (source, destination):
