@@ -96,4 +96,5 @@ class KeepVolume(Step[VolumeId]):
 
     def leftover(self, made: VolumeId) -> str:
         """Name the volume."""
-        return f"destination volume {made} is whole, and tagged"
+        tags = f"--property {Tag.ATTEMPT_KEY} --property {Tag.STEP_KEY}"
+        return f"destination volume {made} is whole, and tagged: openstack volume unset {tags} {made}"
