@@ -95,5 +95,6 @@ class KeepVolume(Step[VolumeId]):
         """Do nothing: the volume goes with the step that made it."""
 
     def leftover(self, made: VolumeId) -> str:
-        """Say how to be rid of the copy."""
-        return f"destination volume {made} is tagged as a whole copy: openstack volume delete {made}"
+        """Name the volume."""
+        tags = f"--property {Tag.ATTEMPT_KEY} --property {Tag.STEP_KEY}"
+        return f"destination volume {made} is whole, and tagged: openstack volume unset {tags} {made}"
