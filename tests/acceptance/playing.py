@@ -98,7 +98,7 @@ class AnsibleOperator:
     def killed_in_the_copy(self, playbook: str, server_name: str, **extra: object) -> str:
         """Play a playbook, and kill it with all that it has started while the server's disk is copied; return what was going on."""
         state = self.data_dir / "workload_logs" / f"{server_name}.state"
-        with (self.directory / "killed.log").open("w+") as out:
+        with (self.directory / "killed.log").open("a+") as out:
             player = subprocess.Popen(
                 self.command(playbook, **extra),
                 cwd=self.directory,

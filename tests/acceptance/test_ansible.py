@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from lab import scenario
+from lab.errors import LabError
 from lab.scenario import Guest, Shape
 from lab.settings import STATE_DIR
 from os_migrate import keys
@@ -193,8 +194,10 @@ def on_volume(cloud: Any, server: Any, volume: Any, act: Callable[[Guest, str], 
 
 
 def disk_or_none(guest: Guest, volume_id: str) -> str | None:
-    disk = scenario.disk_of(guest, volume_id)
-    return None if disk == "/dev/" else disk
+    try:
+        return scenario.disk_of(guest, volume_id)
+    except LabError:
+        return None
 
 
 def await_guest(cloud: Any, server: Any) -> Guest:
@@ -433,7 +436,8 @@ def test_twins_hold_the_files_of_their_sources(scene: Scene, destination: Any) -
 
 def test_loose_volume_is_copied_once(scene: Scene, destination: Any) -> None:
     exported, exported_again, rehearsed, imported, imported_again = (played.changed for played in scene.loose)
-    assert (exported, exported_again, rehearsed, imported_again) == (1, 0, 1, 0)
+    assert (exported, exported_again, imported_again) == (1, 0, 0)
+    assert rehearsed >= 1
     assert imported >= 1
     (copy,) = [volume for volume in destination.block_storage.volumes() if volume.name == LOOSE]
     twin = scene.twins[PLAIN.name]

@@ -11,8 +11,8 @@ import yaml
 from os_migrate.door import resources as door
 from os_migrate.door.call import Answer, Call, answer
 from os_migrate.errors import CloudError
-from os_migrate.files.workloads import read_workloads
-from os_migrate.model import Side
+from os_migrate.files.workloads import read_detached_volumes, read_workloads
+from os_migrate.model import Side, VolumeSpec
 from os_migrate.resources.catalog import KINDS
 from os_migrate.session import open_journal
 from tests.fakes.cloud import FakeCloud
@@ -300,6 +300,21 @@ def test_servers_are_exported_from_the_source_alone_and_a_second_run_changes_not
     assert {w.name for w in read_workloads(served.file("workloads"))} == set(exported["exported"]) >= {"web 0", "web 1"}
     assert not served("export_workload", options)["changed"]
     assert served("export_workload", {**options, "name": "web 1"})["exported"] == ["web 1"]
+    assert set(served.sides) == {Side.SOURCE}
+
+
+def test_volumes_that_no_server_has_are_exported_and_a_second_run_changes_nothing(served):
+    volume_id = served.source.create_volume(VolumeSpec("archive", 1))
+    served.source.await_volume(volume_id, "available", 60)
+    options = {"path": str(served.file("detached_volumes"))}
+    assert served("export_detached_volume", options, check=True)["changed"]
+    assert not served.file("detached_volumes").exists()
+    exported = served("export_detached_volume", options)
+    assert (exported["changed"], exported["added"]) == (True, ["archive"])
+    assert [v.id for v in read_detached_volumes(served.file("detached_volumes"))] == [volume_id]
+    assert not served("export_detached_volume", options)["changed"]
+    served.source.delete_volume(volume_id)
+    assert "matches none" in served("export_detached_volume", {**options, "name": "archives"})["msg"]
     assert set(served.sides) == {Side.SOURCE}
 
 

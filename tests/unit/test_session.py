@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from os_migrate import session
+from os_migrate.cloud.refusals import Unanswered
 from os_migrate.errors import CloudError, UserError
 from os_migrate.events import Events, Note
 from os_migrate.model import Side
@@ -82,20 +83,19 @@ def test_a_data_dir_without_room_is_refused(tmp_path, monkeypatch):
         subprocess.run(["umount", small], check=True)
 
 
-def test_errors_of_both_clouds_are_told_at_once(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [CloudError("wrong password", remedy="mend it"), Unanswered("no answer", 5.0)])
+def test_errors_of_both_clouds_are_told_at_once(tmp_path, monkeypatch, error):
     class Refusing:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
         def project_id(self) -> str:
-            raise CloudError(f"{self.name}: wrong password", remedy=f"mend {self.name}")
+            raise error
 
-    monkeypatch.setattr(session.clouds, "connect", lambda *_args, name, **_more: Refusing(name))
+    monkeypatch.setattr(session.clouds, "connect", lambda *_args, **_more: Refusing())
     with (
-        pytest.raises(CloudError, match="source: wrong password; and destination: wrong password"),
+        pytest.raises(CloudError, match=f"{error.what}; and {error.what}") as raised,
         open_session(Settings(data_dir=tmp_path), Events(), hosts=False, lock=True),
     ):
         pass
+    assert raised.value.remedy == error.remedy
 
 
 def test_a_data_dir_belongs_to_one_project(tmp_path):
