@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from os_migrate import session
+from os_migrate.cloud.refusals import Unanswered
 from os_migrate.errors import CloudError, UserError
 from os_migrate.events import Events, Note
 from os_migrate.model import Side
@@ -93,6 +94,22 @@ def test_errors_of_both_clouds_are_told_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(session.clouds, "connect", lambda *_args, name, **_more: Refusing(name))
     with (
         pytest.raises(CloudError, match="source: wrong password; and destination: wrong password"),
+        open_session(Settings(data_dir=tmp_path), Events(), hosts=False, lock=True),
+    ):
+        pass
+
+
+def test_two_clouds_that_do_not_answer_are_told_at_once_too(tmp_path, monkeypatch):
+    class Silent:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def project_id(self) -> str:
+            raise Unanswered(f"{self.name}: no answer")
+
+    monkeypatch.setattr(session.clouds, "connect", lambda *_args, name, **_more: Silent(name))
+    with (
+        pytest.raises(CloudError, match=r"source: no answer; and destination: no answer \(try again later"),
         open_session(Settings(data_dir=tmp_path), Events(), hosts=False, lock=True),
     ):
         pass
