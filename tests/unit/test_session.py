@@ -98,6 +98,22 @@ def test_errors_of_both_clouds_are_told_at_once(tmp_path, monkeypatch, error):
     assert raised.value.remedy == error.remedy
 
 
+def test_two_clouds_that_do_not_answer_are_told_at_once_too(tmp_path, monkeypatch):
+    class Silent:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def project_id(self) -> str:
+            raise Unanswered(f"{self.name}: no answer")
+
+    monkeypatch.setattr(session.clouds, "connect", lambda *_args, name, **_more: Silent(name))
+    with (
+        pytest.raises(CloudError, match=r"source: no answer; and destination: no answer \(try again later"),
+        open_session(Settings(data_dir=tmp_path), Events(), hosts=False, lock=True),
+    ):
+        pass
+
+
 def test_a_data_dir_belongs_to_one_project(tmp_path):
     claim(tmp_path, "p1")
     claim(tmp_path, "p1")
