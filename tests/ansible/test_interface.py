@@ -183,6 +183,14 @@ def test_all_modules_have_the_defaults_that_a_play_sets_for_the_group():
     assert sorted(group) == sorted(file.stem for file in (COLLECTION / "plugins/modules").glob("*.py"))
 
 
+def test_nothing_is_ignored_by_sanity_but_the_licence():
+    lines = (COLLECTION / "tests/sanity/ignore-2.18.txt").read_text().splitlines()
+    modules = sorted(file.name for file in (COLLECTION / "plugins/modules").glob("*.py"))
+    assert [line.partition(" #")[0] for line in lines] == [
+        f"plugins/modules/{name} validate-modules:missing-gplv3-license" for name in modules
+    ]
+
+
 def test_playbooks_and_roles_use_only_roles_that_are_there():
     roles = {role.name for role in (COLLECTION / "roles").iterdir()}
     files = [*COLLECTION.glob("playbooks/*.yml"), *COLLECTION.glob("roles/*/tasks/*.yml")]
