@@ -10,6 +10,7 @@ PYTHON ?= python3
 ANSIBLE := .cache/ansible
 COLLECTION := ansible_collections/os_migrate/os_migrate
 INSTALLED := .cache/collections/$(COLLECTION)
+ANSIBLE_DOC := ANSIBLE_COLLECTIONS_PATH=.cache/collections $(ANSIBLE)/bin/ansible-doc
 
 # What the tools' tests and the bench run for real; the lab installs what it needs itself.
 PACKAGES := nbdkit libnbd-bin qemu-utils openssh-server openssh-client sudo e2fsprogs iproute2 util-linux mount python3-venv \
@@ -48,13 +49,14 @@ collection-check: collection ## Install the collection from its archive, and che
 	@rm -rf .cache/collections
 	@$(ANSIBLE)/bin/ansible-galaxy collection install --force -p .cache/collections build/os_migrate-os_migrate-*.tar.gz
 	@echo "== ansible-lint, profile production"
-	@cd $(COLLECTION) && PATH=$(CURDIR)/$(ANSIBLE)/bin:$$PATH ansible-lint -q --offline --strict
+	@cd $(INSTALLED) && PATH=$(CURDIR)/$(ANSIBLE)/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.cache/collections \
+	  ansible-lint -q --offline --strict --nocolor
 	@echo "== ansible-test sanity"
-	@cd $(INSTALLED) && PATH=$(CURDIR)/$(ANSIBLE)/bin:$$PATH ansible-test sanity --local --requirements --python 3.11 --color no
+	@$(ANSIBLE)/bin/python -m tests.ansible.sanity $(INSTALLED) .cache/ansible-home
 	@echo "== ansible-doc of every module, filter and role"
-	@cd $(INSTALLED) && for kind in module filter role; do \
-	  names=$$(ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.cache/collections $(CURDIR)/$(ANSIBLE)/bin/ansible-doc -j -t $$kind -l os_migrate.os_migrate | $(CURDIR)/$(ANSIBLE)/bin/python -c 'import json, sys; print(*json.load(sys.stdin))') && \
-	  ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.cache/collections $(CURDIR)/$(ANSIBLE)/bin/ansible-doc -t $$kind $$names >/dev/null || exit 1; \
+	@for kind in module filter role; do \
+	  names=$$($(ANSIBLE_DOC) -j -t $$kind -l os_migrate.os_migrate | $(BIN)/python -c 'import json, sys; print(*json.load(sys.stdin))') && \
+	  $(ANSIBLE_DOC) -t $$kind $$names >/dev/null || exit 1; \
 	done
 
 .PHONY: kills

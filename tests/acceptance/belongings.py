@@ -185,6 +185,7 @@ def create_servers(cloud: Any) -> None:
     scenario.attach_volume(cloud, app, scenario.create_volume(cloud, "kinds-app-data", 1))
     disk = scenario.create_volume(cloud, "kinds-db-boot", 1, image_id=bootable)
     db = create("db", block_device_mapping=[{**boot, "uuid": disk.id}], networks=[{"port": bare.id}])
+    scenario.attach_volume(cloud, db, scenario.create_volume(cloud, "kinds-db-data", 1, description="tables"))
     edge_server = create("edge", image_id=tiny, networks=[{"port": port.id} for port in edge], config_drive=True)
     old = create("old", image_id=bootable, networks=on(front), security_groups=[{"name": "kinds-db"}])
     for server in (web, app, db, edge_server, old):

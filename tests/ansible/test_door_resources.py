@@ -350,3 +350,11 @@ def test_files_are_as_the_command_line_writes_them(furnished):
     content = yaml.safe_load(furnished.file("networks").read_text())
     assert list(content) == ["os_migrate_version", "resources"]
     assert furnished.file("networks").stat().st_mode & 0o077 == 0
+
+
+def test_detached_volumes_are_exported_and_a_second_run_changes_nothing(served):
+    served.source.add_volume("archive", 1)
+    options = {"path": str(served.file("detached_volumes")), "filter": ["archive"]}
+    assert served("export_detached_volume", options)["added"] == ["archive"]
+    assert not served("export_detached_volume", options)["changed"]
+    assert served("validate", {"data_dir": str(served.data_dir)})["files"] == {"detached_volumes": 1}

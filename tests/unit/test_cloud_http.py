@@ -789,6 +789,16 @@ def test_things_that_a_list_wraps_are_unwrapped_page_by_page(wire, cloud):
     assert asked == [{"user_id": ["u2"]}, {"user_id": ["u2"], "marker": ["b"]}]
 
 
+def test_keystones_pages_are_read_and_a_list_that_it_cuts_is_refused(wire, cloud):
+    users = f"{ROOT}/identity/v3/users"
+    pages = [{"users": [{"id": "a"}], "links": {"next": "..."}}, {"users": [{"id": "b"}], "links": {"next": None}}]
+    wire.mocker.get(users, [{"json": page} for page in pages])
+    assert [user["id"] for user in cloud.list_of(USERS)] == ["a", "b"]
+    wire.mocker.get(users, json={"users": [{"id": "a"}], "links": {"next": None}, "truncated": True})
+    with pytest.raises(CloudError, match="tells the first 1 only"):
+        cloud.list_of(USERS)
+
+
 def test_nova_is_asked_for_the_version_that_shows_and_takes_what_kinds_have(wire, cloud):
     wire.mocker.get(f"{NOVA}/flavors", json={"flavors": []})
     wire.mocker.post(f"{NOVA}/flavors", json={"flavor": {"id": "f"}})

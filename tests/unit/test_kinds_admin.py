@@ -249,7 +249,9 @@ def test_extra_specs_become_those_of_the_file_and_no_project_loses_its_access(th
 def test_options_that_the_file_does_not_say_stay(there):
     bob = named(there.destination, "users", "bob")
     there.destination.update_in(USERS, bob["id"], {"options": {"ignore_password_expiry": True}})
-    assert there.good("import", "users").splitlines()[-1].endswith(" same")
+    before = there.destination.seam.changes
+    assert there.good("import", "users").splitlines() == ["3 same"]
+    assert there.destination.seam.changes == before
 
 
 def test_access_of_projects_that_are_gone_is_not_exported(admins):
@@ -330,6 +332,16 @@ def test_a_name_that_several_domains_have_is_refused_with_the_candidates(admins)
         index.id_of("users", Ref("alice", None, "partners"))
 
 
+def test_a_role_without_a_domain_is_one_of_the_whole_cloud(admins):
+    partners = named(admins.source, "domains", "partners")["id"]
+    everywhere = named(admins.source, "roles", "member")["id"]
+    admins.source.identity["roles"]["theirs"] = {"id": "theirs", "name": "member", "domain_id": partners}
+    index = Index(admins.source, catalog.KINDS, catalog.REFERRED)
+    assert index.id_of("roles", Ref("member")) == everywhere
+    assert index.id_of("roles", Ref("member", None, "partners")) == "theirs"
+    assert index.ref_to("roles", "theirs") == Ref("member", None, "partners")
+
+
 def test_a_name_that_is_auth_means_the_current_one(admins):
     index = Index(admins.source, catalog.KINDS, catalog.REFERRED)
     scope = admins.source.scope()
@@ -372,7 +384,9 @@ def test_names_of_the_mapping_are_those_of_the_destination(admins):
     told = admins.good("import", *ADMINS_KINDS, "--dry-run")
     assert "role assignment robert (friends): _member_ in market (friends)" in told
     admins.good("import", *ADMINS_KINDS)
-    assert "same" in admins.good("import", *ADMINS_KINDS).splitlines()[-1]
+    before = admins.destination.seam.changes
+    admins.good("import", *ADMINS_KINDS)
+    assert admins.destination.seam.changes == before
     assert {p["name"] for p in admins.destination.identity["projects"].values()} >= {"market", "front"}
     robert = named(admins.destination, "users", "robert")
     assert [p["name"] for p in admins.destination.list_of(KEYPAIRS, {"user_id": robert["id"]})] == ["notebook"]

@@ -202,7 +202,9 @@ def test_a_download_that_was_killed_is_begun_anew(run):
     with pytest.MonkeyPatch.context() as patched, suppress(Killed):
         patched.setattr(Path, "unlink", lambda self, **_: None if self.name.endswith(".part") else real(self))
         run("export", "images")
-    assert [name.endswith(".part") for name in files(run)] == [True]
+    (part,) = (run.here / "image_blobs").glob(".*.part")
+    assert list(files(run)) == [part.name]
+    part.write_bytes(b"longer than what will come" * 100)
     run.source.seam.hook = Hook()
     run.good("export", "images")
     assert list(files(run).values()) == [DATA]
@@ -357,10 +359,17 @@ def test_an_image_arrives_as_it_was_but_for_what_clouds_write(run):
 
 
 def test_data_that_arrives_otherwise_is_deleted_and_told(run, monkeypatch):
-    exported(run)
+    exported(run, protected=True, visibility="community")
+    seen: list[object] = []
+
+    def stored(self: FakeCloud, came: bytes) -> bytes:
+        seen.extend((image["visibility"], image["protected"]) for image in self._raw_images().values())
+        return came[:-1] + b"!"
+
     with monkeypatch.context() as patched:
-        patched.setattr(FakeCloud, "_stored", lambda self, came: came[:-1] + b"!")
+        patched.setattr(FakeCloud, "_stored", stored)
         ran = run("import", "images")
+    assert seen == [("shared", False)]
     assert ran.exit_code == DigestMismatch.exit_code
     assert "what arrived isn't what was sent" in ran.err
     assert names(run.destination) == []
@@ -481,6 +490,17 @@ def test_an_image_whose_data_had_arrived_is_finished_without_sending_it_again(ru
     there = image_of(run.destination)
     assert (there["id"], there["tags"], there["min_disk"]) == (before["id"], ["a"], 2)
     assert calls(run.destination, "write image") == 0
+
+
+@pytest.mark.parametrize(("data", "disk_format"), [(DATA[:-1], "raw"), (DATA, "qcow2")])
+def test_what_was_left_with_other_data_or_in_another_format_is_made_anew(run, data, disk_format):
+    exported(run)
+    left = run.destination.add_glance_image("web", data, tags=[UNFINISHED], disk_format=disk_format)
+    run.good("import", "images")
+    there = image_of(run.destination)
+    assert names(run.destination) == ["web"]
+    assert (there["disk_format"], there["id"] != left["id"]) == ("raw", True)
+    assert run.destination._images[there["id"]].data == DATA
 
 
 def test_what_was_left_of_another_image_is_left_alone(run):
@@ -694,6 +714,14 @@ def test_data_that_is_sent_again_is_sent_from_its_beginning(tmp_path):
     next(iter(reading))
     assert b"".join(reading) == DATA
     assert reading.digest == hashlib.md5(DATA).hexdigest()
+
+
+def test_what_was_known_of_a_file_is_forgotten_when_it_is_changed(tmp_path):
+    blobs, file = Blobs(tmp_path), tmp_path / "blob"
+    for data in (DATA, DATA[1:]):
+        file.write_bytes(data)
+        for algorithm in ("md5", "sha512") if data is DATA else ("sha512", "md5"):
+            assert blobs.digest(file, algorithm, unseen) == hashlib.new(algorithm, data).hexdigest()
 
 
 def test_one_process_at_a_time_downloads_an_image(tmp_path):

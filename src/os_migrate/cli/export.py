@@ -37,7 +37,8 @@ def export_command(
 
     A file that is there is brought up to date: resources are known by id, your edits to `_migration_params` are kept, and
     what is gone leaves the file. What OS Migrate made for itself is left out, and so are servers and volumes whose migration is unfinished.
-    `all` is every kind that needs no administrator.
+    `all` is every kind that needs no administrator. The data of images is downloaded beside their file, and compared with what
+    their cloud says of it.
 
     For example:
 

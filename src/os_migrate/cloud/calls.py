@@ -155,13 +155,20 @@ class Api:
         params: Mapping[str, str] | None = None,
         microversion: str | None = None,
     ) -> Iterator[Json]:
-        """Yield the items of a list, page by page."""
+        """Yield the items of a list, page by page.
+
+        Raises:
+            CloudError: the service tells a part only, and not how to get the rest: Keystone's `list_limit`.
+        """
         query = dict(params or {})
         while True:
             body = self.get(service, path, doing, params=query, microversion=microversion)
             items = body.get(key) or []
             yield from items
             if not items or not _has_more(body, key):
+                if body.get("truncated"):
+                    what = f"{self.name}: {doing}: the cloud tells the first {len(items)} only"
+                    raise CloudError(what, remedy="have list_limit raised in its configuration")
                 return
             query["marker"] = _mark(items[-1])
 
@@ -342,7 +349,8 @@ class Api:
 
 def _has_more(body: Json, key: str) -> bool:
     links = body.get(f"{key}_links") or []
-    return bool(body.get("next")) or any(link.get("rel") == "next" for link in links)
+    of_keystone = body.get("links") or {}
+    return bool(body.get("next") or of_keystone.get("next")) or any(link.get("rel") == "next" for link in links)
 
 
 def _mark(item: Json) -> str:

@@ -1,6 +1,6 @@
 """Images of the project. Those of others stay where they are: references to them are kept. Their data is in `image_data`."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -228,6 +228,11 @@ def flat(body: Json) -> Json:
     return {**given, **custom(body.get("properties"))}
 
 
+def list_hidden_too(rest: Rest, images: Collection, query: Mapping[str, str]) -> Sequence[Json]:
+    """List images with those that a list leaves out unless it is asked for them."""
+    return [*rest.list_of(images, query), *rest.list_of(images, {**query, "os_hidden": "true"})]
+
+
 def is_ours(image: Json) -> bool:
     """Say whether an image is a migration's, or a run died before it was made: it counts for nothing."""
     return Tag.ATTEMPT_KEY in image or UNFINISHED in (image.get("tags") or ())
@@ -256,7 +261,7 @@ IMAGES: Final = Kind(
     type="openstack.image.Image",
     word="image",
     collection=COLLECTION,
-    also={"os_hidden": "true"},
+    listed=list_hidden_too,
     hidden=is_ours,
     shown=with_properties,
     unfit=unfit,

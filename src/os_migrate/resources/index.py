@@ -50,9 +50,7 @@ class Index:
                 known = self._kinds.get(kind)
                 query = known.query(self.scope.project_id) if known and not self._whole_cloud else {}
                 listed_by = known.listed if known else list_all
-                found = list(listed_by(self._rest, self._collections[kind], query))
-                if known and known.also:
-                    found += self._rest.list_of(self._collections[kind], {**query, **known.also})
+                found = listed_by(self._rest, self._collections[kind], query)
                 self._things[kind] = {t["id"]: t for t in found if known is None or not known.hidden(t)}
             return list(self._things[kind].values())
 

@@ -227,7 +227,6 @@ class Kind:
     info         pairs of a key of `_info` and the API's
     label        what people call one
     query        what is asked for when its collection is listed
-    also         what is asked for besides: what a list leaves out
     listed       lists it, where that takes more than one call; each thing has an `id`
     ours         whether a thing is the project's own
     hidden       whether a thing is no resource at all: a service made it for itself
@@ -253,7 +252,6 @@ class Kind:
     migration: tuple[Field, ...] = ()
     label: Callable[[Mapping[str, object]], str] = named
     query: Callable[[str], Mapping[str, str]] = everything
-    also: Mapping[str, str] = field(default_factory=dict)
     listed: Callable[[Rest, Collection, Mapping[str, str]], Sequence[Json]] = list_all
     ours: Callable[[Json, str], bool] = own
     hidden: Callable[[Json], bool] = lambda _: False

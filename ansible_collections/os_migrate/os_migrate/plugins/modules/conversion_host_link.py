@@ -7,8 +7,8 @@ short_description: Let the destination's conversion host open SSH to the source'
 version_added: 2.0.0
 author: OS Migrate (@os-migrate)
 description:
-  - Gives the conversion host of the destination a key, and the host key of that of the source. With that key it can forward the sockets of the exports, and
-    nothing else, and only from the address that it comes from.
+  - Gives the conversion host of the destination a key, and the host key of that of the source. With that key it can forward the sockets of
+    the exports, and nothing else, and only from the address that it comes from.
   - Then SSH is let in to the hosts only from where it came.
   - In check mode it is only tried whether the link works.
 extends_documentation_fragment:

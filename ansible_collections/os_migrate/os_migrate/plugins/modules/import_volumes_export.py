@@ -7,7 +7,8 @@ short_description: Serve a detached volume of the source
 version_added: 2.0.0
 author: OS Migrate (@os-migrate)
 description:
-  - Begins the migration of a volume that no server has, unless it has begun, marks it as on loan, attaches it to the source's conversion host, and serves it there, read-only, on a socket that only the SSH user can open.
+  - Begins the migration of a volume that no server has, unless it has begun, marks it as on loan, attaches it to the source's conversion
+    host, and serves it there, read-only, on a socket that only the SSH user can open.
   - All that the migration needs is checked before, and told at once. What is migrated already is left alone.
   - In check mode it is only found out whether the migration could begin.
 extends_documentation_fragment:

@@ -7,7 +7,8 @@ short_description: Copy a detached volume, and prove the copy
 version_added: 2.0.0
 author: OS Migrate (@os-migrate)
 description:
-  - Makes the volume in the destination, attaches it to its conversion host, copies, and compares the copy with its source. When it is whole, the migration is committed, and only goes forward.
+  - Makes the volume in the destination, attaches it to its conversion host, copies, and compares the copy with its source. When it is
+    whole, the migration is committed, and only goes forward.
   - Does what comes before, if that wasn't done; what was done is left alone, and its results are returned again.
 extends_documentation_fragment:
   - os_migrate.os_migrate.engine

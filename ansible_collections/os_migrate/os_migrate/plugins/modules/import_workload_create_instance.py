@@ -21,7 +21,8 @@ options:
     required: true
   block_device_mapping:
     description:
-      - What M(os_migrate.os_migrate.import_workload_transfer_volumes) returned. It isn't needed, since the journal knows it. Other disks than those are refused.
+      - What M(os_migrate.os_migrate.import_workload_transfer_volumes) returned. It isn't needed, since the journal knows it. Other disks
+        than those are refused.
     type: list
     elements: dict
 """

@@ -7,7 +7,9 @@ short_description: Check all that the migration of a server needs
 version_added: 2.0.0
 author: OS Migrate (@os-migrate)
 description:
-  - Makes the checks that C(os-migrate plan) and C(os-migrate migrate) make of a server, and fails with every problem at once, each with its remedy. They are references that the destination can't resolve, quotas, the state of the source server and of its volumes, and the conversion hosts where data is copied.
+  - Makes the checks that C(os-migrate plan) and C(os-migrate migrate) make of a server, and fails with every problem at once, each with its
+    remedy. They are references that the destination can't resolve, quotas, the state of the source server and of its volumes, and the
+    conversion hosts where data is copied.
   - Nothing is touched. A migration that is on its way was checked when it began, and is not checked again.
 extends_documentation_fragment:
   - os_migrate.os_migrate.engine

@@ -7,7 +7,8 @@ short_description: Serve the disks of a source server
 version_added: 2.0.0
 author: OS Migrate (@os-migrate)
 description:
-  - Snapshots the boot disk if it is copied, detaches the data volumes, attaches all to the source's conversion host, and serves them there, read-only, on sockets that only the SSH user can open.
+  - Snapshots the boot disk if it is copied, detaches the data volumes, attaches all to the source's conversion host, and serves them there,
+    read-only, on sockets that only the SSH user can open.
   - Does what comes before, if that wasn't done. What was done is left alone, and its results are returned again.
   - Does nothing where no disk is copied.
 extends_documentation_fragment:

@@ -7,8 +7,10 @@ short_description: Tell whether a server is to be migrated
 version_added: 2.0.0
 author: OS Migrate (@os-migrate)
 description:
-  - Finds out whether there is anything to do for a server. RV(ignore:changed) means that there is; what is migrated already, or is a conversion host, is to be skipped.
-  - A server is migrated already if a server of the destination says that it is its twin. One that only has its name is another, and an attempt that is unfinished is to be gone on with.
+  - Finds out whether there is anything to do for a server. RV(ignore:changed) means that there is; what is migrated already, or is a
+    conversion host, is to be skipped.
+  - A server is migrated already if a server of the destination says that it is its twin. One that only has its name is another, and an
+    attempt that is unfinished is to be gone on with.
   - Makes the log and the state file of the server, where they aren't there, but not in check mode.
 extends_documentation_fragment:
   - os_migrate.os_migrate.engine

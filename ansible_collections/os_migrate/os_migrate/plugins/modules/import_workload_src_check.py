@@ -8,7 +8,8 @@ version_added: 2.0.0
 author: OS Migrate (@os-migrate)
 description:
   - Begins the migration of a server, unless it has begun, and marks the source server as on loan.
-  - Fails unless the server is off, its volumes are those of the file, and nobody has used it since its disks were taken. If that shows before anything was begun, nothing is touched.
+  - Fails unless the server is off, its volumes are those of the file, and nobody has used it since its disks were taken. If that shows
+    before anything was begun, nothing is touched.
   - In check mode it is only found out whether the migration could begin.
 extends_documentation_fragment:
   - os_migrate.os_migrate.engine

@@ -7,7 +7,8 @@ short_description: Give back what a migration took from the source
 version_added: 2.0.0
 author: OS Migrate (@os-migrate)
 description:
-  - When the server runs in the destination, gives the data volumes back to the source server, which stays off, removes what was only needed for the migration, and writes its report.
+  - When the server runs in the destination, gives the data volumes back to the source server, which stays off, removes what was only needed
+    for the migration, and writes its report.
   - Before that, undoes the whole migration in both clouds, in the order that is safe; the source server ends as it was found, and runs again if it ran.
   - Changes nothing where nothing is open. In check mode says whether something is.
 extends_documentation_fragment:

@@ -7,7 +7,8 @@ short_description: Migrate servers, several at once
 version_added: 2.0.0
 author: OS Migrate (@os-migrate)
 description:
-  - Migrates the servers of C(workloads.yml) as C(os-migrate migrate) does. All are checked before the first is touched; one that fails is undone in both clouds, and doesn't stop the others.
+  - Migrates the servers of C(workloads.yml) as C(os-migrate migrate) does. All are checked before the first is touched; one that fails is
+    undone in both clouds, and doesn't stop the others.
   - What is migrated already is skipped. What an earlier run left open, because it was killed, is brought to its end first.
   - In check mode returns the plan, as C(os-migrate plan) does, and fails with all problems; nothing is touched.
 extends_documentation_fragment:
