@@ -123,8 +123,8 @@ def _log_in(source: Cloud, destination: Cloud) -> str:
             errors.append(error)
     if len(errors) == len(Side):
         first, second = errors
-        kind = UserError if isinstance(first, UserError) else CloudError  # not its own: those have other arguments
-        raise kind(f"{first.what}; and {second.what}", remedy=first.remedy) from None
+        family = UserError if isinstance(first, UserError) else CloudError  # a kind of its own may want more than words
+        raise family(f"{first.what}; and {second.what}", remedy=first.remedy) from None
     if errors:
         raise errors[0]
     return projects[0]
