@@ -95,7 +95,7 @@ class AnsibleOperator:
         assert played.exit_code == 0, played.out[-8000:]
         return played
 
-    def killed_in_the_copy(self, playbook: str, server_name: str, **extra: object) -> str:
+    def killed_in_the_copy(self, playbook: str, server_name: str, /, **extra: object) -> str:
         """Play a playbook, and kill it with all that it has started while the server's disk is copied; return what was going on."""
         state = self.data_dir / "workload_logs" / f"{server_name}.state"
         with (self.directory / "killed.log").open("a+") as out:
