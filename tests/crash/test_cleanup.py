@@ -22,6 +22,7 @@ from tests.fakes.workloads import BY_NAME, add_host
 BROUGHT = BY_NAME["volumes_brought"]
 FIRST_DEATHS = 12
 SECOND_DEATHS = 9
+LAST = 60
 
 
 def assert_clean(scene: Scene, outcomes: list[Outcome], died: AttemptState | None) -> None:
@@ -251,3 +252,23 @@ def test_volume_that_belongs_to_the_other_side_of_one_project_is_not_taken_for_o
         (found,) = cleanup.find(scene.world, ())
         assert {step.side for step, _ in found.effects} == {Side.DESTINATION}
         assert volume not in [handle for _, handle in found.effects]
+
+
+@pytest.mark.parametrize("act", [Scene.rollback, Scene.resume])
+def test_what_a_clean_up_finished_is_not_undone_by_the_journal_that_turns_up_again(scenes: Scenes, act):
+    finished = 0
+    for number in instants(scenes, RICH, CASES[0][1])[-LAST:]:
+        with scenes(RICH) as scene:
+            die(scene.migrate, number)
+            committed = scene.state in COMMITTED
+            journal = scene.journal_file()
+            scene.clock.sleep(GRACE_S)
+            if committed or [o.result for o in scene.cleanup()] != [Result.MIGRATED]:
+                continue
+            finished += 1
+            scene.find_journal(journal)
+            (outcome,) = act(scene)
+            assert outcome.result is Result.ROLLBACK_INCOMPLETE
+            assert "a clean-up has finished it" in str(outcome.errors[-1])
+            scene.assert_migrated(floating_ips=False, dress=False)
+    assert finished

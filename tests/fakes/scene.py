@@ -153,6 +153,17 @@ class Scene:
         self._restart(hook)
         return cleanup.clean_up(self.world, cleanup.find(self.world, ()), self.settings)
 
+    def journal_file(self) -> bytes:
+        """Return the journal as it is on disk."""
+        self._restart(None)
+        self.journal.close()
+        return self._path.read_bytes()
+
+    def find_journal(self, file: bytes) -> None:
+        """Have a journal again that was lost."""
+        self.journal.close()
+        self._path.write_bytes(file)
+
     def owner_starts(self, workload: Workload) -> None:
         """Let the owner of a source server start it, if it is off: from then on it is theirs that it runs beside its twin."""
         machine = self.source._machines[workload.id]
