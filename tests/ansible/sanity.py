@@ -39,6 +39,8 @@ def furnish(home: Path) -> None:
 
 def main(directory: str, home: str, *words: str) -> int:
     """Run the tests; return their exit code."""
+    if subprocess.run(["git", "check-ignore", "-q", "."], cwd=directory, check=False).returncode == 0:
+        sys.exit(f"git ignores {directory}: ansible-test would pass over all that is in it")
     furnish(Path(home))
     tools = Path(sys.executable).parent
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
