@@ -2,15 +2,13 @@
 
 Each of its tests wants an environment of its own, which ansible-test makes in the home directory with pip, and for that it gets pip from the
 network and forgets what this machine's environment says of where packages are. So it is given a home, where pip's settings are a
-file and its pip is the one that Python brings. What git ignores it leaves out, so it is shown a copy outside of any work tree.
+file and its pip is the one that Python brings. The directory must be outside of any work tree: what git ignores it leaves out.
 """
 
 import ast
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 PIP = "get_pip_24_2.py"
@@ -46,16 +44,14 @@ def main(directory: str, home: str, *words: str) -> int:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     command = [str(tools / "ansible-test"), "sanity", "--local", "--requirements", "--python", version, "--color", "no"]
     environment = {**os.environ, "HOME": str(Path(home).absolute()), "PATH": f"{tools}:{os.environ['PATH']}"}
-    with tempfile.TemporaryDirectory() as outside:
-        copy = shutil.copytree(directory, Path(outside, "ansible_collections", *Path(directory).parts[-2:]))
-        with subprocess.Popen(
-            [*command, *words], cwd=copy, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as done:
-            assert done.stdout is not None, "it is a pipe"
-            looked = False
-            for line in done.stdout:
-                looked |= line.startswith("Running sanity test")
-                print(line, end="", flush=True)
+    with subprocess.Popen(
+        [*command, *words], cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as done:
+        assert done.stdout is not None, "it is a pipe"
+        looked = False
+        for line in done.stdout:
+            looked |= line.startswith("Running sanity test")
+            print(line, end="", flush=True)
     return done.returncode or int(not looked)
 
 
