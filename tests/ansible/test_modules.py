@@ -62,6 +62,25 @@ def test_credentials_are_never_logged_and_paths_are(name, monkeypatch):
     assert secret <= {"auth", "secrets"} | {option for option in spec if "password" in option}
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cloud": {"auth": {"username": "me", "password": "s3cret"}}},
+        {"cloud": {"auth": {"application_credential_secret": "s3cret"}, "region_name": "one"}},
+        {"data": {"params": {"name": "web", "user_data": "s3cret"}}},
+    ],
+)
+def test_what_may_be_secret_in_another_option_is_in_no_result_and_no_log(options, module, monkeypatch):
+    asked(monkeypatch, {"seen": "s3cret, as it is"})
+    logged: list[str] = []
+    monkeypatch.setattr(basic.AnsibleModule, "log", lambda _self, msg, **_: logged.append(str(msg)))
+    result = module("import_workload_dst_check" if "data" in options else "auth_info", **options)
+    assert "as it is" in result["seen"]
+    assert "s3cret" not in json.dumps(result)
+    assert logged
+    assert "s3cret" not in "".join(logged)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_module_calls_one_function_of_the_engine(name):
     text = (COLLECTION / f"plugins/modules/{name}.py").read_text()

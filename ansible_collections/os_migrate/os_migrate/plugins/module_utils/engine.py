@@ -54,14 +54,38 @@ INFO = dict(SIDE, filters=dict(type="dict"))
 """What modules that list something have in common."""
 
 
+SECRET = ("user_data", "password", "passcode", "secret", "token")
+"""What is in the names of options within options that may hold a secret: user data of servers, and C(auth) within C(cloud)."""
+
+
+class Module(AnsibleModule):
+    """A module that masks what may be secret within its options: no result and no log shows it."""
+
+    def _log_invocation(self):
+        self.no_log_values.update(secrets_in(self.params.get("cloud")), secrets_in(self.params.get("data")))
+        super()._log_invocation()
+
+
+def secrets_in(value):
+    """Yield the texts in a mapping that may be secret, however deep."""
+    if isinstance(value, list):
+        for item in value:
+            yield from secrets_in(item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if isinstance(item, (dict, list)):
+                yield from secrets_in(item)
+            elif item and isinstance(item, str) and any(word in str(name) for word in SECRET):
+                yield item
+
+
 def run(function, options, side="source", constraints=None, **fixed):
     """Be a module that calls `FILE.FUNCTION` of os_migrate.door.
 
     `side` is the cloud that the module's options are for, unless it has an option of that name; `constraints` are what AnsibleModule is
     told besides, `fixed` what the function is told besides.
     """
-    module = AnsibleModule(argument_spec=dict(OPTIONS, **options), supports_check_mode=True, **(constraints or {}))
-    module.no_log_values.update(user_data_in(module.params.get("data")))
+    module = Module(argument_spec=dict(OPTIONS, **options), supports_check_mode=True, **(constraints or {}))
     if MISSING:
         module.fail_json(msg=missing_required_lib("os-migrate"), exception=MISSING)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ansible-playbook's end stops the engine as Ctrl-C does
@@ -72,10 +96,3 @@ def run(function, options, side="source", constraints=None, **fixed):
     if result.get("failed"):
         module.fail_json(**result)
     module.exit_json(**result)
-
-
-def user_data_in(data):
-    """Return the user data of a server, if there is any: it may hold secrets, and no result shows it."""
-    params = data.get("params") if isinstance(data, dict) else None
-    user_data = params.get("user_data") if isinstance(params, dict) else None
-    return [user_data] if user_data and isinstance(user_data, str) else []

@@ -14,6 +14,3 @@ WORKLOAD = dict(
 )
 
 WITH_DATA = dict(WORKLOAD, data=dict(type="dict", required=True))
-
-QUIET = dict(no_log=True)
-"""The data may hold user data, and with it secrets: nothing of it goes to the system's log."""

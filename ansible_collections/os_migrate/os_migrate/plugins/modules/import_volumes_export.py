@@ -63,12 +63,12 @@ reason:
 """
 
 from ansible_collections.os_migrate.os_migrate.plugins.module_utils.engine import run
-from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import QUIET, WITH_DATA
+from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import WITH_DATA
 
 
 def main():
     options = dict(WITH_DATA)
-    run("volumes.export", options, side="source", constraints=QUIET)
+    run("volumes.export", options, side="source")
 
 
 if __name__ == "__main__":

@@ -42,11 +42,11 @@ state:
 """
 
 from ansible_collections.os_migrate.os_migrate.plugins.module_utils.engine import run
-from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import QUIET, WORKLOAD
+from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import WORKLOAD
 
 
 def main():
-    constraints = dict(QUIET, required_one_of=[("data", "transfer_uuid")])
+    constraints = dict(required_one_of=[("data", "transfer_uuid")])
     run("volumes.src_cleanup", dict(WORKLOAD, volume_map=dict(type="dict")), side="source", constraints=constraints)
 
 

@@ -68,12 +68,12 @@ reason:
 """
 
 from ansible_collections.os_migrate.os_migrate.plugins.module_utils.engine import run
-from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import QUIET, WITH_DATA
+from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import WITH_DATA
 
 
 def main():
     options = dict(WITH_DATA, volume_map=dict(type="dict"))
-    run("volumes.transfer", options, side="destination", constraints=QUIET)
+    run("volumes.transfer", options, side="destination")
 
 
 if __name__ == "__main__":

@@ -60,12 +60,12 @@ server:
 """
 
 from ansible_collections.os_migrate.os_migrate.plugins.module_utils.engine import run
-from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import QUIET, WITH_DATA
+from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import WITH_DATA
 
 
 def main():
     options = dict(WITH_DATA, block_device_mapping=dict(type="list", elements="dict"))
-    run("workloads.create_instance", options, side="destination", constraints=QUIET)
+    run("workloads.create_instance", options, side="destination")
 
 
 if __name__ == "__main__":

@@ -39,12 +39,11 @@ error:
 """
 
 from ansible_collections.os_migrate.os_migrate.plugins.module_utils.engine import run
-from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import QUIET
 
 
 def main():
     options = dict(data=dict(type="dict", required=True), dst_filters=dict(type="dict"))
-    run("workloads.dst_check", options, side="destination", constraints=QUIET)
+    run("workloads.dst_check", options, side="destination")
 
 
 if __name__ == "__main__":

@@ -65,12 +65,12 @@ volume_map:
 """
 
 from ansible_collections.os_migrate.os_migrate.plugins.module_utils.engine import run
-from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import QUIET, WITH_DATA
+from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import WITH_DATA
 
 
 def main():
     options = dict(WITH_DATA, boot_volume_prefix=dict(type="str"))
-    run("workloads.export_volumes", options, side="source", constraints=QUIET)
+    run("workloads.export_volumes", options, side="source")
 
 
 if __name__ == "__main__":

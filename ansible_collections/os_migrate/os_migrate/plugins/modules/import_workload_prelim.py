@@ -66,7 +66,6 @@ state_file:
 """
 
 from ansible_collections.os_migrate.os_migrate.plugins.module_utils.engine import run
-from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import QUIET
 
 
 def main():
@@ -76,7 +75,7 @@ def main():
         dst_filters=dict(type="dict"),
         src_conversion_host=dict(type="dict"),
     )
-    run("workloads.prelim", options, side="destination", constraints=QUIET)
+    run("workloads.prelim", options, side="destination")
 
 
 if __name__ == "__main__":

@@ -43,12 +43,12 @@ state:
 """
 
 from ansible_collections.os_migrate.os_migrate.plugins.module_utils.engine import run
-from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import QUIET, WORKLOAD
+from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import WORKLOAD
 
 
 def main():
     options = dict(WORKLOAD, name=dict(type="str"))
-    run("workloads.src_check", options, side="source", constraints=dict(QUIET, required_one_of=[("data", "name")]))
+    run("workloads.src_check", options, side="source", constraints=dict(required_one_of=[("data", "name")]))
 
 
 if __name__ == "__main__":

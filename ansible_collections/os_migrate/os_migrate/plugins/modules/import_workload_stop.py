@@ -40,11 +40,11 @@ state:
 """
 
 from ansible_collections.os_migrate.os_migrate.plugins.module_utils.engine import run
-from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import QUIET, WITH_DATA
+from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import WITH_DATA
 
 
 def main():
-    run("workloads.stop", WITH_DATA, side="source", constraints=QUIET)
+    run("workloads.stop", WITH_DATA, side="source")
 
 
 if __name__ == "__main__":

@@ -77,12 +77,12 @@ block_device_mapping:
 """
 
 from ansible_collections.os_migrate.os_migrate.plugins.module_utils.engine import run
-from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import QUIET, WITH_DATA
+from ansible_collections.os_migrate.os_migrate.plugins.module_utils.workload import WITH_DATA
 
 
 def main():
     options = dict(WITH_DATA, volume_map=dict(type="dict"))
-    run("workloads.transfer_volumes", options, side="destination", constraints=QUIET)
+    run("workloads.transfer_volumes", options, side="destination")
 
 
 if __name__ == "__main__":
