@@ -199,9 +199,9 @@ class _Look:
     tagged: Sequence[tuple[Tag, Tagged]]
 
     def of(self, attempt: AttemptId, kind: type[T]) -> list[tuple[Tag, T]]:
-        """Return what an attempt made of a kind. Of doubles the one in use is last: it is the one that the attempt knew."""
+        """Return what an attempt made of a kind. Of doubles the one that was kept or is in use is last: it is the one that the attempt knew."""
         found = [(tag, thing) for tag, thing in self.tagged if tag.attempt == attempt and isinstance(thing, kind)]
-        return sorted(found, key=lambda pair: _is_used(pair[1]))
+        return sorted(found, key=lambda pair: (KeepVolume.kept(pair[0]), _is_used(pair[1])))
 
     def on_hosts(self, volume: Volume) -> list[ServerId]:
         """Return the conversion hosts that a volume is attached to, or that it may be on its way to."""
@@ -284,7 +284,7 @@ def _found(
     effects = (*_source_effects(attempt, source), *_destination_effects(attempt, destination))
     steps = [step for step, _ in effects]
     server_id = next((s.server_id for s in steps if isinstance(s, MarkServer | DetachVolume)), NO_SERVER)
-    copies = [v for tag, v in destination.of(attempt, Volume) if tag.step.startswith(f"{KeepVolume.__name__}:")]
+    copies = [v for tag, v in destination.of(attempt, Volume) if KeepVolume.kept(tag)]
     origins = [VolumeId(v.metadata.get(Tag.ORIGIN_KEY, "")) for v in copies]
     volume_id = next((s.volume_id for s in steps if isinstance(s, MarkVolume)), next(iter(origins), NO_VOLUME))
     things: list[Server | Volume] = [*source.servers, *source.volumes]

@@ -76,11 +76,10 @@ def check_source(run: Run, volume: DetachedVolume) -> None:
     """
     there = run.world.source.volume(volume.id)
     loan = Loan.of(there)
-    if (
-        loan is None and run.result_of(MarkVolume("source", volume.id)) is not None
-    ):  # what was done before may be undone
+    marked = run.result_of(MarkVolume("source", volume.id)) is not None
+    if marked and (loan is None or loan.attempt != run.attempt.id):  # what was done before may be undone
         raise SourceChanged(
-            f"{volume.name or volume.id}: the volume isn't marked as on loan any more: somebody cleaned up after attempt {run.attempt.id}",
+            f"{volume.name or volume.id}: the volume isn't on loan to attempt {run.attempt.id} any more: somebody cleaned up after it",
             remedy="migrate again",
         )
     steps = [(r.step, r.result) for r in run.steps() if isinstance(r.step, AttachVolume)]

@@ -21,7 +21,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from os_migrate.bring import bring_local_disk, bring_volume
-from os_migrate.errors import SourceChanged, UserError
+from os_migrate.elsewhere import refuse_if_ended
+from os_migrate.errors import SourceChanged
 from os_migrate.events import Note
 from os_migrate.journal import AttemptState
 from os_migrate.model import Loan, Nic, ServerGroupId, ServerId, Side, VolumeId, VolumeSpec
@@ -42,7 +43,7 @@ from os_migrate.steps.servers import (
 from os_migrate.steps.states import LockTwin, StopTwin, UnlockServer
 from os_migrate.steps.volumes import DetachVolume
 from os_migrate.survey import Disk, Survey, used_since
-from os_migrate.tags import sweep, untag, untagged
+from os_migrate.tags import sweep, untag
 from os_migrate.transfer import Copied, Exported, export, hold_hosts, transfer
 from os_migrate.twin import boot_volume_name, is_to_be_dressed, server_spec, volume_spec
 from os_migrate.workload import PortCreationMode, Workload
@@ -185,23 +186,14 @@ def roll_back(run: Run, cause: str | None = None) -> None:
 
     Raises:
         RollbackIncomplete: something of ours still stands; the attempt stays open.
-        UserError: a clean-up from elsewhere has finished it: what was migrated may hold new data.
+        UserError: somebody without this journal has ended it, or begun another; see `elsewhere`.
     """
     with run.stage("roll back"):
         run.enter(AttemptState.ROLLING_BACK, cause)
-        _refuse_finished(run)
+        refuse_if_ended(run)
         run.undo(*Lasts)
         _sweep(run)
         run.enter(AttemptState.ROLLED_BACK)
-
-
-def _refuse_finished(run: Run) -> None:
-    """Raise UserError where what was made bears no tag any more: somebody without this journal has finished the attempt."""
-    if kept := untagged(run.world.destination, run.steps()):
-        raise UserError(
-            f"a clean-up has finished it: in the destination, {', '.join(kept)} bears no mark of ours any more and may hold new data",
-            remedy="nothing was undone; if it is not wanted, delete it there, and then roll back",
-        )
 
 
 # The source ------------------------------------------------------------------------------------------------------------

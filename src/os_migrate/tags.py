@@ -26,21 +26,6 @@ from os_migrate.world import Cloud
 T = TypeVar("T", bound=Tagged)
 
 
-def untagged(cloud: Cloud, steps: Iterable[StepRecord]) -> list[str]:
-    """Return the servers and volumes that these steps made for good in the destination and that bear no tag any more: they are their owner's."""
-    found: list[str] = []
-    for record in steps:
-        with suppress(NotFound):
-            match record.step, record.result:
-                case CreateVolume(side=Side.DESTINATION), str(volume_id):
-                    found += [f"volume {volume_id}"] if tag_of(cloud.volume(VolumeId(volume_id))) is None else []
-                case CreateServer(), str(server_id):
-                    found += [f"server {server_id}"] if tag_of(cloud.server(ServerId(server_id))) is None else []
-                case _:
-                    pass
-    return found
-
-
 def untag(cloud: Cloud, steps: Iterable[StepRecord]) -> None:
     """Take the tag off what these steps made for good in the destination, and is still there; repeating it changes nothing.
 

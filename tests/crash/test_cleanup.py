@@ -7,7 +7,7 @@ import pytest
 
 from os_migrate import batch, cleanup, run
 from os_migrate.batch import Outcome, Result
-from os_migrate.errors import CloudError, HostError, UserError
+from os_migrate.errors import CloudError, CloudUnavailable, HostError, UserError
 from os_migrate.journal import AttemptState
 from os_migrate.model import AttemptId, Loan, ServerStatus, Side, Tag, VolumeSpec
 from os_migrate.run import GRACE_S
@@ -269,6 +269,71 @@ def test_what_a_clean_up_finished_is_not_undone_by_the_journal_that_turns_up_aga
             scene.find_journal(journal)
             (outcome,) = act(scene)
             assert outcome.result is Result.ROLLBACK_INCOMPLETE
-            assert "a clean-up has finished it" in str(outcome.errors[-1])
+            assert "was kept, and may hold new data" in str(outcome.errors[-1])
             scene.assert_migrated(floating_ips=False, dress=False)
     assert finished
+
+
+@pytest.mark.parametrize("act", [Scene.rollback, Scene.resume])
+def test_journal_that_turns_up_again_leaves_a_later_attempt_alone(scenes: Scenes, act):
+    with scenes(RICH) as scene:
+        die(scene.migrate, in_the_copy(scenes))
+        journal = scene.journal_file()
+        scene.clock.sleep(GRACE_S)
+        assert [o.result for o in scene.cleanup()] == [Result.ROLLED_BACK]
+        assert [o.result for o in scene.migrate()] == [Result.MIGRATED]
+        scene.find_journal(journal)
+        (outcome,) = act(scene)
+        assert outcome.result is Result.ROLLBACK_INCOMPLETE
+        assert "is what was made of" in str(outcome.errors[-1])
+        scene.assert_migrated()
+
+
+def test_journal_that_turns_up_again_leaves_another_attempt_that_works_alone(scenes: Scenes):
+    with scenes(RICH) as scene:
+        die(scene.migrate, in_the_copy(scenes))
+        journal = scene.journal_file()
+        scene.clock.sleep(GRACE_S)
+        scene.cleanup()
+        die(scene.migrate, in_the_copy(scenes))
+        later, lent = scene.journal_file(), scene.picture()
+        scene.find_journal(journal)
+        (outcome,) = scene.rollback()
+        assert outcome.result is Result.ROLLBACK_INCOMPLETE
+        assert "attempt " in str(outcome.errors[-1])
+        assert scene.picture() == lent
+        scene.find_journal(later)
+        assert [o.result for o in scene.resume()] == [Result.MIGRATED]
+        scene.assert_migrated()
+
+
+def test_destination_that_dies_in_the_copy_does_not_keep_the_source_from_being_given_back(scenes: Scenes):
+    number = in_the_copy(scenes)
+    with scenes(RICH) as scene:
+        (outcome,) = scene.migrate(DestinationDies(number))
+        assert outcome.result is Result.ROLLBACK_INCOMPLETE
+        server = scene.source.server(scene.workloads[0].id)
+        assert server.status is ServerStatus.ACTIVE
+        assert len(server.volumes) == len(scene.workloads[0].params.volumes)
+        assert [o.result for o in scene.rollback()] == [Result.ROLLED_BACK]
+        scene.assert_as_before()
+
+
+def in_the_copy(scenes: Scenes) -> int:
+    with scenes(RICH) as scene:
+        hook = Hook()
+        scene.migrate(hook)
+        return hook.calls.index(Call("destination host", "start CopyJob")) + 3
+
+
+class DestinationDies(Hook):
+    """The destination, its host too, answers nobody any more from a call on."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def before(self, call: Call) -> None:
+        super().before(call)
+        if len(self.calls) >= self.number and call.where.startswith("destination"):
+            raise CloudUnavailable("the destination is down")

@@ -2,7 +2,8 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from os_migrate import cleanup, flow
 from os_migrate.batch import Result
 from os_migrate.errors import CloudError, PlanError
 from os_migrate.journal import AttemptState, StepState
-from os_migrate.model import NO_SERVER, AttemptId, Loan, ServerId
+from os_migrate.model import NO_SERVER, AttemptId, Loan, ServerId, Tag
 from os_migrate.run import GRACE_S, Run
 from os_migrate.steps.detached import KeepVolume, MarkVolume
 from os_migrate.steps.volumes import AttachVolume
@@ -20,12 +21,13 @@ from tests.crash.instants import DoomAt, FailAt, Survey, die, sample
 from tests.crash.test_failures import FORGETFUL, unavailable
 from tests.crash.test_mutations import finished_steps_only
 from tests.fakes.detached import DetachedScene
-from tests.fakes.seam import Call, Hook
+from tests.fakes.seam import Call, Hook, Killed
 from tests.fakes.state import PROMPT, Latency
 
 COMMITTED = {AttemptState.COMMITTED, AttemptState.MIGRATED}
 LATENCIES = {"prompt": PROMPT, "slow": Latency.slow(), "forgetful": FORGETFUL}
 SECOND_DEATHS = 8
+LAST = 60
 
 Scenes = Callable[..., AbstractContextManager[DetachedScene]]
 each_latency = pytest.mark.parametrize("latency", LATENCIES.values(), ids=LATENCIES)
@@ -292,6 +294,54 @@ def first_committed(scenes: Scenes) -> int:
             if scene.state is AttemptState.COMMITTED:
                 return number
     raise AssertionError("nothing is ever committed")
+
+
+def test_double_of_a_kept_copy_is_what_a_clean_up_deletes(scenes: Scenes):
+    with scenes() as scene:
+        die(scene.migrate, first_committed(scenes))
+        scene._restart(None)
+        (volume,) = scene.volumes
+        (copy,) = scene.copies(volume)
+        attempt = scene.journal.attempts()[-1].id
+        double = scene.destination.add_volume(volume.name, copy.size_gib)
+        tag = Tag(attempt, f"CreateVolume:destination {volume.id}")
+        stored = scene.destination._volumes[double]
+        stored.view = replace(stored.view, metadata={Tag.ORIGIN_KEY: volume.id, **tag.metadata()})
+        scene.cleanup()
+        assert [left.id for left in scene.copies(volume)] == [copy.id]
+        scene.assert_migrated()
+
+
+def test_copy_that_a_clean_up_gave_away_is_not_undone_by_the_journal_that_turns_up_again(scenes: Scenes):
+    given_away = 0
+    for number in instants(scenes)[-LAST:]:
+        with scenes() as scene:
+            die(scene.migrate, number)
+            if scene.state is not AttemptState.RUNNING:
+                continue
+            journal = scene.journal_file()
+            scene.clock.sleep(GRACE_S)
+            with suppress(Killed):
+                scene.cleanup(DiesUntagging())
+            scene.seam.hook = Hook()
+            copies = scene.copies(scene.volumes[0])
+            if not copies or copies[0].attachments or KeepVolume.__name__ not in copies[0].metadata[Tag.STEP_KEY]:
+                continue
+            given_away += 1
+            scene.find_journal(journal)
+            (outcome,) = scene.resume()
+            assert outcome.result is Result.ROLLBACK_INCOMPLETE
+            assert [copy.id for copy in scene.copies(scene.volumes[0])] == [copies[0].id]
+    assert given_away
+
+
+class DiesUntagging(Hook):
+    """The clean-up dies when it is about to take the tag off the copy."""
+
+    def before(self, call: Call) -> None:
+        if call.where == "destination" and "metadata" in call.verb:
+            raise Killed(str(call))
+        super().before(call)
 
 
 MUTATIONS = {

@@ -94,6 +94,11 @@ class KeepVolume(Step[VolumeId]):
     def undo(self, world: World, tag: Tag, made: VolumeId) -> None:
         """Do nothing: the volume goes with the step that made it."""
 
+    @classmethod
+    def kept(cls, tag: Tag) -> bool:
+        """Say whether a tag is that of a copy that is kept."""
+        return tag.step.startswith(f"{cls.__name__}:")
+
     def leftover(self, made: VolumeId) -> str:
         """Name the volume."""
         tags = f"--property {Tag.ATTEMPT_KEY} --property {Tag.STEP_KEY}"
