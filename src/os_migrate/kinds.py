@@ -25,7 +25,7 @@ from os_migrate.resources.images import IMAGES
 from os_migrate.resources.importing import Contents, Done, carry_out, prepare
 from os_migrate.resources.kind import Kind, Resource
 from os_migrate.rest import ImageData
-from os_migrate.settings import NameFilter, Settings
+from os_migrate.settings import EVERYTHING, NameFilter, Settings
 from os_migrate.workload import Subject
 from os_migrate.world import Clock, Cloud, SystemClock
 
@@ -129,7 +129,11 @@ def export_kinds(
         one_filter=wanted is not None and (may_match_none or len(kinds) > 1),
     )
     exported = export(cloud, kinds, KINDS, wish)
-    if wanted is not None and not may_match_none and not any(found.resources for found in exported):
+    if (
+        wanted not in {None, EVERYTHING}
+        and not may_match_none
+        and not any(found.resources or found.left_out for found in exported)
+    ):
         raise UserError("the filter matches nothing", remedy="check its spelling")
     done: list[Exported] = []
     for found in exported:

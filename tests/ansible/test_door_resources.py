@@ -156,6 +156,12 @@ def test_a_filter_of_the_task_wins_over_that_of_the_settings(furnished):
     assert [r["name"] for r in furnished.make("networks", filter=["shop"])["resources"]] == ["shop"]
 
 
+def test_the_default_filter_may_match_nothing(modules):
+    exported = modules.export("routers", filter=[{"regex": ".*"}])
+    assert exported["exported"] == []
+    assert modules.file("routers").exists()
+
+
 def test_a_filter_that_is_none_is_refused(furnished):
     assert "a name, or {regex: PATTERN}" in furnished.export("networks", filter=[{"regexp": "x"}])["msg"]
 
@@ -314,6 +320,19 @@ def test_servers_are_exported_from_the_source_alone_and_a_second_run_changes_not
     assert not served("export_workload", options)["changed"]
     assert served("export_workload", {**options, "name": "web 1"})["exported"] == ["web 1"]
     assert set(served.sides) == {Side.SOURCE}
+
+
+def test_user_data_is_in_no_diff_and_a_change_of_it_shows(served):
+    options = {"path": str(served.file("workloads"))}
+    stored = next(iter(served.source._machines.values()))
+    texts = []
+    for user_data in ("c2VjcmV0IG9uZQ==", "c2VjcmV0IHR3bw=="):
+        stored.view = replace(stored.view, user_data=user_data)
+        (shown,) = served("export_workload", options, diff=True)["diff"]
+        assert user_data in served.file("workloads").read_text()
+        assert "c2VjcmV0" not in json.dumps(shown)
+        texts.append(shown["after"])
+    assert texts[0] != texts[1]
 
 
 def test_volumes_that_no_server_has_are_exported_and_a_second_run_changes_nothing(served):

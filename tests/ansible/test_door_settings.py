@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from os_migrate.door.call import Call
-from os_migrate.door.prelude import HEADER, write_settings
+from os_migrate.door.prelude import write_settings
 from os_migrate.door.settings import cloud_of, data_dir_of, settings_of
 from os_migrate.errors import PlanError, UserError
+from os_migrate.files.config import WRITTEN
 from os_migrate.model import Side
 from os_migrate.settings import CloudSettings
 
@@ -113,4 +114,11 @@ def test_hooks_are_settings_and_say_so_to_their_owner_only(tmp_path):
     hook = "os_migrate_src_conversion_host_pre_content_hook"
     write_settings(prelude(tmp_path, **{hook: "echo hello\n"}))
     assert settings_of({"data_dir": str(tmp_path)}, Side.SOURCE).source_host.pre_content_hook == "echo hello\n"
-    assert (tmp_path / "os-migrate.yml").read_text().startswith(HEADER)
+    assert (tmp_path / "os-migrate.yml").read_text().startswith(WRITTEN)
+
+
+def test_what_ansible_has_filled_in_is_taken_as_it_stands(tmp_path):
+    hook = "os_migrate_src_conversion_host_pre_content_hook"
+    script = "podman ps --format '{{.Names}}' # in {{ os_migrate_data_dir }}"
+    write_settings(prelude(tmp_path, **{hook: script}))
+    assert settings_of({"data_dir": str(tmp_path)}, Side.SOURCE).source_host.pre_content_hook == script

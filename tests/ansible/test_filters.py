@@ -26,6 +26,11 @@ def test_strings_are_matched_themselves_and_keep_their_order():
     assert stringfilter(["c", "b", "a"], ["a", {"regex": "[c]"}]) == ["c", "a"]
 
 
+def test_what_has_no_name_is_called_nothing():
+    assert stringfilter(["archive", None], [{"regex": "^$"}]) == [None]
+    assert stringfilter(["archive", None], ["archive"]) == ["archive"]
+
+
 def test_an_empty_filter_matches_nothing():
     assert stringfilter(["a"], []) == []
 

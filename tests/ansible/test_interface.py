@@ -206,3 +206,19 @@ def test_every_role_says_what_it_takes():
         specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]
         assert set(specs) == {file.stem for file in (role / "tasks").glob("*.yml")} & set(specs), role.name
         assert "main" in specs, role.name
+
+
+@pytest.mark.parametrize(
+    "file", sorted((COLLECTION / "roles").glob("import_*/tasks/*.yml")), ids=lambda f: f"{f.parts[-3]}-{f.stem}"
+)
+def test_a_role_needs_no_module_defaults(file):
+    def modules_in(tasks: list[dict[str, object]]) -> list[dict[str, object]]:
+        found = []
+        for task in tasks:
+            found += [said for name, said in task.items() if name.startswith("os_migrate.os_migrate.")]
+            for part in ("block", "rescue", "always"):
+                found += modules_in(task.get(part, []))
+        return found
+
+    for said in modules_in(yaml.safe_load(file.read_text())):
+        assert {"data_dir", "path"} & set(said), said

@@ -81,6 +81,13 @@ def test_what_may_be_secret_in_another_option_is_in_no_result_and_no_log(options
     assert "s3cret" not in "".join(logged)
 
 
+def test_what_is_no_secret_is_masked_nowhere(module, monkeypatch):
+    asked(monkeypatch, {"transfer_uuid": "8a1", "size": 1})
+    server = {"params": {"name": "web", "metadata": {"secret_version": "1", "token": "8a"}}}
+    result = module("import_workload_dst_check", data=server)
+    assert (result["transfer_uuid"], result["size"]) == ("8a1", 1)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_module_calls_one_function_of_the_engine(name):
     text = (COLLECTION / f"plugins/modules/{name}.py").read_text()

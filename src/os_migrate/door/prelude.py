@@ -16,7 +16,7 @@ from os_migrate.door.call import Answer, Call
 from os_migrate.door.settings import CLOUD_KEYS, path_of
 from os_migrate.errors import UserError
 from os_migrate.files import marked
-from os_migrate.files.config import DEFAULT_FILE, read_settings
+from os_migrate.files.config import DEFAULT_FILE, WRITTEN, read_settings
 from os_migrate.files.durable import write_atomically
 from os_migrate.files.variables import FOR_OTHERS
 from os_migrate.model import Side
@@ -27,8 +27,6 @@ SECRETS: Final = ("_auth", "_password")
 """How the names of variables end that the settings' file has no business with."""
 
 CLOUDS_FILE: Final = "clouds.yaml"
-
-HEADER: Final = "# Written by the prelude of OS Migrate's playbooks, from their variables. Each run writes it anew.\n"
 
 
 def write_settings(call: Call) -> Answer:
@@ -42,7 +40,7 @@ def write_settings(call: Call) -> Answer:
     given = {**call.options.get("variables", {}), **call.options.get("secrets", {})}
     variables = {name: value for name, value in given.items() if name not in FOR_OTHERS}
     variables["os_migrate_data_dir"] = str(data_dir)
-    settings = read_settings(variables, dict.fromkeys(variables, "the playbook"), Path())
+    settings = read_settings(variables, dict.fromkeys(variables, "the playbook"), Path(), fills=False)
     file, clouds_file = data_dir / DEFAULT_FILE, data_dir / CLOUDS_FILE
     clouds = {
         x: entry for x, cloud in (("src", settings.source), ("dst", settings.destination)) if (entry := _entry(cloud))
@@ -54,12 +52,12 @@ def write_settings(call: Call) -> Answer:
         for name in ("os_migrate_clouds_path", *(f"os_migrate_{x}_cloud" for x in clouds)):
             kept.pop(name, None)
     before = _content(file)
-    if before and not before.startswith(HEADER):
+    if before and not before.startswith(WRITTEN):
         raise UserError(
             f"{file} was not written by a playbook",
             remedy="move it away; its variables go into a playbook's variable file",
         )
-    wanted = {file: HEADER + _yaml(kept)}
+    wanted = {file: WRITTEN + _yaml(kept)}
     if clouds:
         wanted[clouds_file] = _yaml({"clouds": {**_clouds_in(clouds_file), **clouds}})
     prepare_data_dir(data_dir)

@@ -1,5 +1,7 @@
 """The kinds beside servers, and their files: export, import, validation, and what is in a cloud."""
 
+import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -126,7 +128,7 @@ def _export_copied(call: Call, filtered_as: str, export: Callable[..., ExportedS
         "updated": [r.name for r in merged.changed],
         "vanished": [r.name for r in merged.vanished],
         "unfinished": [r.name for r in found.unfinished],
-        **diff_of(call, [(str(file), exported.before, exported.after)]),
+        **diff_of(call, [(str(file), without_user_data(exported.before), without_user_data(exported.after))]),
     }
     return {**answer, **failed([exported.error] if exported.error is not None else [])}
 
@@ -300,6 +302,17 @@ def filter_of(options: Mapping[str, Any]) -> NameFilter | None:
     except BadValueError as error:
         raise UserError(f"filter {error}", remedy="an entry is a name, or {regex: PATTERN}") from None
     return found
+
+
+USER_DATA: Final = re.compile(r"^( *)user_data: (?!null$)(.*(?:\n\1 .*)*)$", re.MULTILINE)
+"""The user data of a server in a file, with the lines that go on with it."""
+
+
+def without_user_data(text: str) -> str:
+    """Return a file's text with digests in place of user data, which may hold secrets: a change still shows."""
+    return USER_DATA.sub(
+        lambda found: f"{found[1]}user_data: <sha256 {hashlib.sha256(found[2].encode()).hexdigest()[:16]}>", text
+    )
 
 
 def diff_of(call: Call, texts: Sequence[tuple[str, str, str]]) -> Answer:

@@ -33,6 +33,9 @@ from os_migrate.settings import CloudSettings, Settings
 DEFAULT_FILE: Final = Path("os-migrate.yml")
 FILE_VARIABLE: Final = "OS_MIGRATE_SETTINGS"
 PREFIX: Final = "os_migrate_"
+WRITTEN: Final = "# Written by the prelude of OS Migrate's playbooks, from their variables. Each run writes it anew.\n"
+"""How a file begins whose values Ansible has filled in already: what still looks like a template there is meant as it stands."""
+
 MAPPING_FILE: Final = "mapping.yml"
 
 _AS_TYPED: Final = {text, optional_text, order, path}
@@ -74,7 +77,8 @@ def load_settings(
         where[name] = f"{given_by} {name}"
         values[name] = _typed(name, typed, where[name])
     base = file.parent if file is not None and "os_migrate_data_dir" not in overrides else Path()
-    return read_settings(values, where, base, environment, file=file, problems=problems)
+    fills = file is None or not file.read_text(encoding="utf-8").startswith(WRITTEN)
+    return read_settings(values, where, base, environment, file=file, problems=problems, fills=fills)
 
 
 def read_settings(
@@ -85,8 +89,11 @@ def read_settings(
     *,
     file: Path | None = None,
     problems: Sequence[Problem] = (),
+    fills: bool = True,
 ) -> Settings:
     """Read variables that came from somewhere: `where` says of each of ours from where, `base` what a relative data dir counts from.
+
+    Templates are filled in, unless somebody did so before.
 
     Raises:
         PlanError: with every problem, those found before among them.
@@ -102,7 +109,7 @@ def read_settings(
             found.append(Problem(place, f"there is no variable {name}", _nearest(name)))
             continue
         try:
-            _fill(sections, variable, templates.fill(values[name]))
+            _fill(sections, variable, templates.fill(values[name]) if fills else values[name])
         except BadValueError as error:
             found.append(Problem(place, f"{name} {error}", "see docs/settings.md"))
     if "data_dir" not in sections.get("", {}) and not any("os_migrate_data_dir" in p.what for p in found):

@@ -51,7 +51,7 @@ def stringfilter(items, filters, attribute=None):
         raise AnsibleFilterError(f"stringfilter wants strings and {{regex: PATTERN}}: {error}") from error
 
     def matches(item):
-        text = item if attribute is None else item[attribute]
+        text = (item if attribute is None else item[attribute]) or ""  # some volumes have no name
         return any(entry == text if isinstance(entry, str) else entry.search(text) for entry in entries)
 
     return [item for item in items if matches(item)]

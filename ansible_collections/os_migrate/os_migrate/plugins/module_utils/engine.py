@@ -54,28 +54,30 @@ INFO = dict(SIDE, filters=dict(type="dict"))
 """What modules that list something have in common."""
 
 
-SECRET = ("user_data", "password", "passcode", "secret", "token")
-"""What is in the names of options within options that may hold a secret: user data of servers, and C(auth) within C(cloud)."""
+SECRET = ("password", "passcode", "secret", "token")
+"""What is in the names of credentials, within C(auth) of C(cloud)."""
 
 
 class Module(AnsibleModule):
     """A module that masks what may be secret within its options: no result and no log shows it."""
 
     def _log_invocation(self):
-        self.no_log_values.update(secrets_in(self.params.get("cloud")), secrets_in(self.params.get("data")))
+        cloud, data = self.params.get("cloud"), self.params.get("data")
+        self.no_log_values.update(texts_in(cloud, lambda name: any(word in name for word in SECRET)))
+        self.no_log_values.update(texts_in(data, lambda name: name == "user_data"))
         super()._log_invocation()
 
 
-def secrets_in(value):
-    """Yield the texts in a mapping that may be secret, however deep."""
+def texts_in(value, is_wanted):
+    """Yield the texts in a mapping whose names are wanted, however deep. Ansible masks each wherever it stands, so they are to be few."""
     if isinstance(value, list):
         for item in value:
-            yield from secrets_in(item)
+            yield from texts_in(item, is_wanted)
     elif isinstance(value, dict):
         for name, item in value.items():
             if isinstance(item, (dict, list)):
-                yield from secrets_in(item)
-            elif item and isinstance(item, str) and any(word in str(name) for word in SECRET):
+                yield from texts_in(item, is_wanted)
+            elif item and isinstance(item, str) and is_wanted(str(name)):
                 yield item
 
 
