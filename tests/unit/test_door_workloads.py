@@ -197,6 +197,14 @@ def test_check_mode_says_what_would_keep_it_from_beginning(run, tmp_path):
     assert run("stop", check=True)["changed"]
 
 
+def test_check_mode_refuses_what_the_stage_would(run, scene):
+    run("stop")
+    scene.destination_host.corrupts = True
+    run("transfer_volumes")
+    told, done = run("create_instance", check=True), run("create_instance")
+    assert (told["failed"], told["msg"]) == (True, done["msg"])
+
+
 def test_failure_is_undone_by_the_clean_ups(run, scene):
     run("stop")
     run("export_volumes")

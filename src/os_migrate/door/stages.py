@@ -88,7 +88,7 @@ def check_destination(world: World, journal: Journal, workload: Subject, setting
     """
     last = last_attempt(journal, workload.id, None)
     if last is not None and not last.state.final:
-        _refuse_to_go_on(last)
+        refuse_to_go_on(last)
         return ()
     return _checked(world, journal, workload, settings)[0].warnings
 
@@ -120,7 +120,7 @@ def go_forward(
     if attempt is None or (attempt.state is AttemptState.ROLLED_BACK and attempt_id is None):
         attempt, inventory = _begin(world, journal, workload, settings)
     else:
-        _refuse_to_go_on(attempt)
+        refuse_to_go_on(attempt)
         refuse_elsewhere(world, [attempt])
         refuse_cleaned_up(world, [attempt])
         inventory = None
@@ -185,7 +185,7 @@ def last_attempt(journal: Journal, subject_id: str | None, attempt_id: str | Non
 # Attempts --------------------------------------------------------------------------------------------------------------
 
 
-def _refuse_to_go_on(attempt: Attempt) -> None:
+def refuse_to_go_on(attempt: Attempt) -> None:
     """Raise UserError if an attempt is undone, or is to be."""
     if attempt.state is AttemptState.ROLLED_BACK:
         raise UserError(f"{attempt.name}: attempt {attempt.id} was rolled back", remedy="migrate again")

@@ -48,6 +48,9 @@ def foretold(call: Call, settings: Settings, subject: Subject, stage: Stage) -> 
     last = last_attempt(settings, subject.id, call.options.get("transfer_uuid"))
     if last is not None and last.state in PAST:
         return {"changed": False}
+    if last is not None and not last.state.final:
+        stages.refuse_to_go_on(last)
+        return {"changed": True}
     first = Stage.EXPORT if isinstance(subject, DetachedVolume) else Stage.CHECK
     if stage in {Stage.STOP, first}:
         if stage is Stage.STOP:  # to check what follows is to believe that the settings' stop was made
