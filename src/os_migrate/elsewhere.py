@@ -8,16 +8,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from os_migrate.errors import CloudError, NotFound, UserError
-from os_migrate.journal import StepState
 from os_migrate.model import Loan, Server, ServerId, Side, Tag, Volume, VolumeId, tag_of
 from os_migrate.run import Run
 from os_migrate.steps.detached import KeepVolume, MarkVolume
 from os_migrate.steps.servers import CreateServer, MarkServer
 from os_migrate.steps.volumes import AttachVolume, CreateVolume
+from os_migrate.world import Cloud
 
 
-def refuse_if_ended(run: Run) -> None:
-    """Refuse to undo what is another's by now.
+def refuse_if_ended(run: Run, *, again: bool) -> None:
+    """Refuse to undo what is another's by now; `again` says that its undo had begun, and may have taken a copy off its host.
 
     Whether a twin or a whole copy was kept must be known; else a cloud that can't be asked doesn't keep the rest from being undone.
 
@@ -29,7 +29,7 @@ def refuse_if_ended(run: Run) -> None:
         return  # it never had anything of the source
     found: list[str] = []
     if any(isinstance(record.step, CreateServer | KeepVolume) for record in run.steps()):
-        found += run.patiently("look for what was kept", lambda _tries: list(_kept(run)))
+        found += run.patiently("look for what was kept", lambda _tries: list(_kept(run, again=again)))
     with suppress(CloudError):
         found += _successors(run)
     with suppress(CloudError):
@@ -41,22 +41,20 @@ def refuse_if_ended(run: Run) -> None:
         )
 
 
-def _kept(run: Run) -> Iterator[str]:
+def _kept(run: Run, *, again: bool) -> Iterator[str]:
     """Yield what the attempt made for good that a clean-up has given to its owner: its tag is gone, or it has left our host."""
     cloud = run.world.destination
     left = {
         record.step.volume_id: record.step.host_id
         for record in run.steps()
-        if isinstance(record.step, AttachVolume)
-        and record.step.side is Side.DESTINATION
-        and record.state is not StepState.UNDONE
+        if isinstance(record.step, AttachVolume) and record.step.side is Side.DESTINATION and not again
     }
     for record in run.steps():
         with suppress(NotFound):
             match record.step, record.result:
                 case CreateVolume(side=Side.DESTINATION), str(volume_id):
                     volume = cloud.volume(VolumeId(volume_id))
-                    if _is_given(volume, left.get(volume.id)):
+                    if tag_of(volume) is None or _has_left(cloud, volume, left.get(volume.id)):
                         yield f"the destination's volume {volume_id} was kept, and may hold new data"
                 case CreateServer(), str(server_id):
                     if tag_of(cloud.server(ServerId(server_id))) is None:
@@ -65,11 +63,20 @@ def _kept(run: Run) -> Iterator[str]:
                     pass
 
 
-def _is_given(volume: Volume, host_id: ServerId | None) -> bool:
+def _has_left(cloud: Cloud, volume: Volume, host_id: ServerId | None) -> bool:
+    """Say whether a whole copy was taken off our host, which is there."""
     tag = tag_of(volume)
-    if tag is None:
+    if (
+        tag is None
+        or not KeepVolume.kept(tag)
+        or host_id is None
+        or host_id in {a.server_id for a in volume.attachments}
+    ):
+        return False
+    with suppress(NotFound):
+        cloud.server(host_id)
         return True
-    return KeepVolume.kept(tag) and host_id is not None and host_id not in {a.server_id for a in volume.attachments}
+    return False
 
 
 def _successors(run: Run) -> Iterator[str]:
