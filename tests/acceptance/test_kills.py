@@ -113,7 +113,7 @@ class Harness:
         return ended
 
     def _files(self, kind: str) -> list[Path]:
-        return list((self.operator.data_dir / "workload_logs").glob(f"*random*.{kind}"))
+        return list((self.operator.data_dir / "workload_logs").glob(f"killed_at_random*.{kind}"))
 
     def _log(self) -> str:
         """Return what was logged since the command began."""
