@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from os_migrate.errors import CloudError, NotFound, UserError
+from os_migrate.journal import StepState
 from os_migrate.model import Loan, Server, ServerId, Side, Tag, Volume, VolumeId, tag_of
 from os_migrate.run import Run
 from os_migrate.steps.detached import KeepVolume, MarkVolume
@@ -16,8 +17,8 @@ from os_migrate.steps.volumes import AttachVolume, CreateVolume
 from os_migrate.world import Cloud
 
 
-def refuse_if_ended(run: Run, *, again: bool) -> None:
-    """Refuse to undo what is another's by now; `again` says that its undo had begun, and may have taken a copy off its host.
+def refuse_if_ended(run: Run) -> None:
+    """Refuse to undo what is another's by now.
 
     Whether a twin or a whole copy was kept must be known; else a cloud that can't be asked doesn't keep the rest from being undone.
 
@@ -29,7 +30,7 @@ def refuse_if_ended(run: Run, *, again: bool) -> None:
         return  # it never had anything of the source
     found: list[str] = []
     if any(isinstance(record.step, CreateServer | KeepVolume) for record in run.steps()):
-        found += run.patiently("look for what was kept", lambda _tries: list(_kept(run, again=again)))
+        found += run.patiently("look for what was kept", lambda _tries: list(_kept(run)))
     with suppress(CloudError):
         found += _successors(run)
     with suppress(CloudError):
@@ -41,13 +42,15 @@ def refuse_if_ended(run: Run, *, again: bool) -> None:
         )
 
 
-def _kept(run: Run, *, again: bool) -> Iterator[str]:
+def _kept(run: Run) -> Iterator[str]:
     """Yield what the attempt made for good that a clean-up has given to its owner: its tag is gone, or it has left our host."""
     cloud = run.world.destination
+    # An undo begins with the last step: once that is undone, it may be our own undo that took the copy off its host.
+    undoing = any(isinstance(r.step, KeepVolume) and r.state is StepState.UNDONE for r in run.steps())
     left = {
         record.step.volume_id: record.step.host_id
         for record in run.steps()
-        if isinstance(record.step, AttachVolume) and record.step.side is Side.DESTINATION and not again
+        if isinstance(record.step, AttachVolume) and record.step.side is Side.DESTINATION and not undoing
     }
     for record in run.steps():
         with suppress(NotFound):

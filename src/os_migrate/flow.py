@@ -189,9 +189,8 @@ def roll_back(run: Run, cause: str | None = None) -> None:
         UserError: somebody without this journal has ended it, or begun another; see `elsewhere`.
     """
     with run.stage("roll back"):
-        again = run.journal.attempt(run.attempt.id).state is AttemptState.ROLLING_BACK
         run.enter(AttemptState.ROLLING_BACK, cause)
-        refuse_if_ended(run, again=again)
+        refuse_if_ended(run)
         run.undo(*Lasts)
         _sweep(run)
         run.enter(AttemptState.ROLLED_BACK)
